@@ -1,0 +1,1 @@
+"""CryoSAMU: structure-aware multimodal enhancement of cryo-EM maps at 4–8 Å."""

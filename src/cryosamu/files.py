@@ -1,0 +1,93 @@
+"""Writing files so that a half-written one never bears its final name."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from cryosamu.errors import CryosamuError
+
+_CHUNK_BYTES = 1 << 20
+
+
+@contextmanager
+def atomic_path(destination: Path | str) -> Iterator[Path]:
+    """Yield a temporary path beside `destination`, renamed to it when the block ends well.
+
+    The temporary name keeps the suffixes of the destination, since writers choose their format
+    by them. On any exception, an interrupt included, the temporary file is removed and the
+    destination stays as it was.
+
+    Raises
+    ------
+    CryosamuError
+        When the folder cannot be written or the disk is full.
+    """
+    destination = Path(destination)
+    try:
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(
+            dir=destination.parent, prefix=".part-", suffix="".join(destination.suffixes)[-40:]
+        )
+        os.close(handle)
+    except OSError as error:
+        raise writing_failed(destination, error) from error
+    temporary = Path(name)
+    try:
+        yield temporary
+        _give_default_permissions(temporary)
+        os.replace(temporary, destination)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EROFS):
+            raise writing_failed(destination, error) from error
+        raise
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _give_default_permissions(path: Path) -> None:
+    """Undo the private mode of a temporary file: the result is as readable as any other file."""
+    mask = os.umask(0)
+    os.umask(mask)
+    path.chmod(0o666 & ~mask)
+
+
+def writing_failed(destination: Path, error: OSError) -> CryosamuError:
+    """Return the sentence for a file that could not be written."""
+    reason = error.strerror or str(error)
+    return CryosamuError(f"{destination}: could not be written ({reason}); nothing was left.")
+
+
+def write_text(destination: Path | str, text: str) -> None:
+    """Write a text file under a temporary name, then rename it."""
+    with atomic_path(destination) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def sha256_of(path: Path | str) -> str:
+    """Return the hexadecimal SHA-256 of a file, read in pieces of 1 MiB."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as handle:
+        while piece := handle.read(_CHUNK_BYTES):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+def require_file(path: Path | str, what: str) -> Path:
+    """Return `path` as a Path, or say in one sentence that it is not a file.
+
+    Parameters
+    ----------
+    what
+        The name of the thing in the user's words, such as "map" or "model".
+    """
+    path = Path(path)
+    if not path.is_file():
+        state = "is a folder, not a file" if path.is_dir() else "does not exist"
+        raise CryosamuError(f"{path}: this {what} {state}; check the path.")
+    return path

@@ -1,0 +1,107 @@
+"""What an output was made from: versions, commit, settings, seed and checksums."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import importlib.metadata
+import json
+import platform
+import subprocess
+from collections.abc import Iterable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from cryosamu.files import sha256_of
+
+_RECORDED_PACKAGES = ("cryosamu", "numpy", "scipy", "gemmi", "mrcfile", "torch", "safetensors")
+
+
+@cache
+def software_versions() -> dict[str, str]:
+    """Return the versions of Python and of the packages that shape results."""
+    versions = {"python": platform.python_version()}
+    for name in _RECORDED_PACKAGES:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+@cache
+def source_commit() -> str | None:
+    """Return the git commit of the source tree, with "+changes" if it was edited, or None."""
+    folder = Path(__file__).parent
+    try:
+        commit = _git(folder, "rev-parse", "HEAD")
+        changed = _git(folder, "status", "--porcelain", "--untracked-files=no", "--", ".")
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return f"{commit}+changes" if changed else commit
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    return subprocess.run(
+        ["git", *arguments], cwd=folder, check=True, capture_output=True, text=True, timeout=10
+    ).stdout.strip()
+
+
+def provenance_record(
+    settings: Mapping[str, Any], inputs: Mapping[str, Path | str], seed: int | None = None
+) -> dict[str, Any]:
+    """Return what must be known to make an output again, as plain JSON values.
+
+    Parameters
+    ----------
+    settings
+        The settings that shaped the output.
+    inputs
+        Role of each input file to its path; recorded by name and SHA-256, not by folder.
+    """
+    return {
+        "software": software_versions(),
+        "commit": source_commit(),
+        "settings": dict(settings),
+        "seed": seed,
+        "inputs": {
+            role: {"name": Path(path).name, "sha256": sha256_of(path)}
+            for role, path in inputs.items()
+        },
+    }
+
+
+def digest_of(value: Any) -> str:
+    """Return a SHA-256 of a JSON-like value that does not depend on the order of its keys."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def code_digest(modules: Iterable[str]) -> str:
+    """Return a digest of the modules' code that ignores comments, layout and docstrings.
+
+    Snakemake does not see a change in an installed package: rules carry this digest among their
+    parameters so that a change of code reruns what it should and a change of words does not.
+    A package stands for all the modules under it. Nothing is imported.
+    """
+    digest = hashlib.sha256()
+    for module in sorted(set(modules)):
+        for path in _source_files(module):
+            tree = ast.parse(path.read_text(encoding="utf-8"))
+            digest.update(f"{module}:{path.stem}:{ast.dump(_without_docstrings(tree))}".encode())
+    return digest.hexdigest()[:16]
+
+
+def _source_files(module: str) -> list[Path]:
+    root = Path(__file__).parent.joinpath(*module.split(".")[1:])
+    if root.is_dir():
+        return sorted(root.rglob("*.py"))
+    return [root.with_suffix(".py")]
+
+
+def _without_docstrings(tree: ast.Module) -> ast.Module:
+    holders = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    for node in ast.walk(tree):
+        if isinstance(node, holders) and ast.get_docstring(node, clean=False) is not None:
+            node.body = node.body[1:]
+    return tree

@@ -1,0 +1,1 @@
+"""Atomic models through gemmi: chains, backbone, composition, sequences, simulated density."""

@@ -1,0 +1,160 @@
+"""Reading atomic models and taking their protein chains apart.
+
+Coordinates are in the model frame: Cartesian Å, x y z, as the file gives them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import gemmi
+import numpy as np
+from numpy.typing import NDArray
+
+from cryosamu.errors import ModelError
+from cryosamu.files import require_file
+
+BACKBONE_ATOMS = ("N", "CA", "C", "O")
+MAXIMUM_MODEL_BYTES = 2_000_000_000
+_PEPTIDES = (gemmi.PolymerType.PeptideL, gemmi.PolymerType.PeptideD)
+
+
+@dataclass(frozen=True)
+class ProteinChain:
+    """One polypeptide chain of a model.
+
+    Attributes
+    ----------
+    author_id, label_id
+        The author's chain id and the mmCIF label id (subchain).
+    entity_id
+        The entity that the chain is a copy of.
+    sequence
+        One letter a residue present in the file; X where the component has none.
+    entity_sequence
+        One letter a residue of the deposited (SEQRES) sequence; empty where the file has none.
+    residue_ids, residue_names
+        Author sequence number with insertion code, and component name, of each residue.
+    backbone
+        float32 [residues, 4, 3]: N, CA, C, O positions in Å, model frame; +inf in all four rows
+        of a residue that lacks N, CA or C, and in the O row where only O is missing.
+    observed
+        bool [residues]: N, CA and C are all there.
+    """
+
+    author_id: str
+    label_id: str
+    entity_id: str
+    sequence: str
+    entity_sequence: str
+    residue_ids: tuple[str, ...]
+    residue_names: tuple[str, ...]
+    backbone: NDArray[np.float32]
+    observed: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Atoms:
+    """Heavy atoms of a model, hydrogens and waters left out.
+
+    Attributes
+    ----------
+    positions
+        float64 [atoms, 3]: x, y, z in Å, model frame.
+    atomic_numbers
+        int64 [atoms].
+    b_factors
+        float64 [atoms], Å².
+    occupancies
+        float64 [atoms].
+    """
+
+    positions: NDArray[np.float64]
+    atomic_numbers: NDArray[np.int64]
+    b_factors: NDArray[np.float64]
+    occupancies: NDArray[np.float64]
+
+
+def read_model(path: Path | str) -> gemmi.Structure:
+    """Read an mmCIF or PDB file, gzipped or not, with entities set up and the first model alone.
+
+    Raises
+    ------
+    ModelError
+        When the file is not a model or holds no atoms.
+    """
+    path = require_file(path, "model")
+    if path.stat().st_size > MAXIMUM_MODEL_BYTES:
+        raise ModelError(f"{path}: exceeds {MAXIMUM_MODEL_BYTES:,} bytes; no model does.")
+    try:
+        structure = gemmi.read_structure(str(path))
+    except (RuntimeError, ValueError, OSError) as error:
+        raise ModelError(f"{path}: cannot be read as mmCIF or PDB ({error}).") from error
+    if len(structure) == 0 or structure[0].count_atom_sites() == 0:
+        raise ModelError(f"{path}: holds no atoms; is it an mmCIF or PDB coordinate file?")
+    del structure[1:]
+    structure.setup_entities()
+    return structure
+
+
+def protein_chains(structure: gemmi.Structure) -> list[ProteinChain]:
+    """Return the polypeptide chains in file order, one conformer each.
+
+    Nucleic acids, ligands, waters and free amino acids are left out; modified residues stay.
+    """
+    single = structure.clone()
+    single.remove_alternative_conformations()
+    entities = {label: entity for entity in single.entities for label in entity.subchains}
+    chains = []
+    for chain in single[0]:
+        for span in chain.subchains():
+            entity = entities.get(span.subchain_id())
+            if entity is None or entity.entity_type != gemmi.EntityType.Polymer:
+                continue
+            if span.check_polymer_type() in _PEPTIDES:
+                chains.append(_protein_chain(chain, span, entity))
+    return chains
+
+
+def _protein_chain(
+    chain: gemmi.Chain, span: gemmi.ResidueSpan, entity: gemmi.Entity
+) -> ProteinChain:
+    residues = list(span.first_conformer())
+    backbone = np.full((len(residues), 4, 3), np.inf, np.float32)
+    observed = np.zeros(len(residues), np.bool_)
+    for row, residue in enumerate(residues):
+        atoms = [residue.find_atom(n, "*", gemmi.Element(n[0])) for n in BACKBONE_ATOMS]
+        if all(atom is not None for atom in atoms[:3]):
+            observed[row] = True
+            for place, atom in enumerate(atoms):
+                if atom is not None:
+                    backbone[row, place] = atom.pos.tolist()
+    full = [gemmi.Entity.first_mon(item) for item in entity.full_sequence]
+    return ProteinChain(
+        author_id=chain.name,
+        label_id=span.subchain_id(),
+        entity_id=entity.name,
+        sequence=_letters([residue.name for residue in residues]),
+        entity_sequence=_letters(full),
+        residue_ids=tuple(str(residue.seqid) for residue in residues),
+        residue_names=tuple(residue.name for residue in residues),
+        backbone=backbone,
+        observed=observed,
+    )
+
+
+def _letters(names: list[str]) -> str:
+    codes = (gemmi.find_tabulated_residue(name).one_letter_code.upper() for name in names)
+    return "".join(code if code.isalpha() else "X" for code in codes)
+
+
+def heavy_atoms(structure: gemmi.Structure) -> Atoms:
+    """Return all atoms but hydrogens and waters, ligands and nucleic acids included."""
+    rows = [
+        (*site.atom.pos.tolist(), site.atom.element.atomic_number, site.atom.b_iso, site.atom.occ)
+        for site in structure[0].all()
+        if not site.atom.is_hydrogen() and not site.residue.is_water()
+    ]
+    table = np.array(rows, np.float64).reshape(-1, 6)
+    return Atoms(table[:, :3], table[:, 3].astype(np.int64), table[:, 4], table[:, 5])

@@ -1,0 +1,36 @@
+"""Bringing the values of a map into [0, 1] for the network, and the way back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from cryosamu.errors import MapError
+from cryosamu.volume.volume import FloatArray, Volume
+
+
+@dataclass(frozen=True)
+class Normalised:
+    """Voxels in [0, 1] and the value, in the map's own units, that became 1."""
+
+    data: FloatArray
+    scale: float
+
+
+def normalise(volume: Volume, percentile: float = 99.999) -> Normalised:
+    """Divide by a percentile of the positive voxels and clip to [0, 1], as CryoTEN does.
+
+    Raises
+    ------
+    MapError
+        When the map is constant or has no positive voxel.
+    """
+    data = volume.data
+    if data.min() == data.max():
+        raise MapError("the map is constant: there is no density to work on.")
+    positive = data[data > 0]
+    if positive.size == 0:
+        raise MapError("the map has no positive voxel; is its contrast inverted?")
+    scale = float(np.percentile(positive, percentile))
+    return Normalised(np.clip(data / np.float32(scale), 0, 1), scale)
