@@ -1,0 +1,124 @@
+"""The tables that cross from one stage to the next: their columns, checked on both sides."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from cryosamu.errors import CryosamuError
+from cryosamu.files import atomic_path, require_file
+
+
+def _schema(**columns: pa.DataType) -> pa.Schema:
+    return pa.schema([pa.field(name, kind) for name, kind in columns.items()])
+
+
+_TEXT, _NUMBER, _COUNT, _TRUTH = pa.string(), pa.float64(), pa.int64(), pa.bool_()
+
+CATALOGUE = _schema(
+    emdb_id=_TEXT,
+    pdb_id=_TEXT,
+    title=_TEXT,
+    method=_TEXT,
+    resolution=_NUMBER,
+    resolution_method=_TEXT,
+    release_date=_TEXT,
+    polymer_types=_TEXT,
+    protein_entities=_COUNT,
+    nucleic_entities=_COUNT,
+    other_entities=_COUNT,
+    deposited_residues=_COUNT,
+    map_file=_TEXT,
+    map_kilobytes=_NUMBER,
+    voxel_size=_NUMBER,
+    contour_level=_NUMBER,
+    half_maps=_COUNT,
+    simulated=_TRUTH,
+)
+"""One row a candidate; `resolution` and `voxel_size` in Å; absent values are null."""
+
+DECISIONS = _schema(
+    emdb_id=_TEXT,
+    pdb_id=_TEXT,
+    filter=_TEXT,
+    verdict=_TEXT,
+    value=_NUMBER,
+    threshold=_NUMBER,
+    reason=_TEXT,
+)
+"""One row a filter that saw the entry; `verdict` is keep, drop or fail."""
+
+PAIRS = _schema(
+    emdb_id=_TEXT,
+    pdb_id=_TEXT,
+    resolution=_NUMBER,
+    contour_level=_NUMBER,
+    cluster=_TEXT,
+    correlation=_NUMBER,
+    simulated=_TRUTH,
+)
+"""The curated map-model pairs; `cluster` is the connected component over shared chain clusters."""
+
+SPLIT = _schema(**{field.name: field.type for field in PAIRS}, split=_TEXT)
+"""PAIRS with `split`: train, validation or test."""
+
+HISTORY = _schema(step=_COUNT, split=_TEXT, metric=_TEXT, value=_NUMBER, learning_rate=_NUMBER)
+"""Training curves in long form."""
+
+EVALUATION = _schema(
+    emdb_id=_TEXT,
+    pdb_id=_TEXT,
+    method=_TEXT,
+    metric=_TEXT,
+    value=_NUMBER,
+    definition=_TEXT,
+    low_passed=_TRUTH,
+    settings=_TEXT,
+)
+"""One row a method and metric; `low_passed`: the map was low-passed to the reported resolution."""
+
+CURVES = _schema(emdb_id=_TEXT, method=_TEXT, curve=_TEXT, spatial_frequency=_NUMBER, fsc=_NUMBER)
+"""Map-model FSC curves; `spatial_frequency` in 1/Å, `curve` is masked or unmasked."""
+
+
+def write_table(path: Path | str, frame: pd.DataFrame, schema: pa.Schema) -> None:
+    """Write a table as Parquet with exactly the columns of `schema`, in its order.
+
+    Raises
+    ------
+    CryosamuError
+        When a column is missing, is not of the schema, or has values of another type.
+    """
+    if set(frame.columns) != set(schema.names):
+        wrong = sorted(set(frame.columns) ^ set(schema.names))
+        raise CryosamuError(f"{path}: missing or unexpected columns {', '.join(wrong)}.")
+    try:
+        table = pa.Table.from_pandas(frame[schema.names], schema=schema, preserve_index=False)
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise CryosamuError(f"{path}: a column has values of a wrong type ({error}).") from error
+    with atomic_path(path) as temporary:
+        pq.write_table(table.replace_schema_metadata(None), temporary)
+
+
+def read_table(path: Path | str, schema: pa.Schema) -> pd.DataFrame:
+    """Read a table and check that it has the columns and types of `schema`.
+
+    Raises
+    ------
+    CryosamuError
+        When the file is not a Parquet table of this kind.
+    """
+    path = require_file(path, "table")
+    try:
+        table = pq.read_table(path)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise CryosamuError(f"{path}: is not a Parquet table ({error}).") from error
+    if not table.schema.remove_metadata().equals(schema):
+        raise CryosamuError(
+            f"{path}: has columns {', '.join(table.schema.names)}; "
+            f"this stage reads {', '.join(schema.names)}."
+        )
+    return table.to_pandas()
