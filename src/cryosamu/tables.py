@@ -121,4 +121,5 @@ def read_table(path: Path | str, schema: pa.Schema) -> pd.DataFrame:
             f"{path}: has columns {', '.join(table.schema.names)}; "
             f"this stage reads {', '.join(schema.names)}."
         )
-    return table.to_pandas()
+    frame: pd.DataFrame = table.to_pandas()
+    return frame
