@@ -210,6 +210,13 @@ class EvaluationSettings(Section):
     sharpening_b_factor: Annotated[float, Field(ge=-1000, le=1000)] = -60.0
 
 
+class ReportSettings(Section):
+    """What the report says of the run as a whole."""
+
+    title: str = "CryoSAMU"
+    note: str = ""
+
+
 class WorkflowSettings(Section):
     """How the work is cut into jobs."""
 
@@ -229,6 +236,7 @@ class Config(Section):
     training: TrainingSettings = TrainingSettings()
     enhancement: EnhancementSettings = EnhancementSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
+    report: ReportSettings = ReportSettings()
     workflow: WorkflowSettings = WorkflowSettings()
 
 

@@ -1,0 +1,44 @@
+# make demo: the whole pipeline on the embedded archive. make test: the tests. make lint: the checks.
+# GPU users: install PyTorch of your choice into $(VENV) first; otherwise the pinned build is taken.
+
+VENV ?= .venv
+PYTHON ?= python3
+PORT ?= 8642
+CORES ?= all
+BIN := $(abspath $(VENV))/bin
+export PATH := $(BIN):$(PATH)
+
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint envs/constraints.txt
+DEMO := snakemake --directory demo --configfile $(CURDIR)/workflow/demo.yaml \
+	--config 'archive={mirror_root: "http://127.0.0.1:$(PORT)"}' --cores $(CORES)
+
+.PHONY: demo test lint oracle clean
+
+demo: $(VENV)/installed
+	@mkdir -p demo
+	@# The port is the lock: a demo that holds it is the only one, so a killed one may be unlocked.
+	cryosamu archive serve --port $(PORT) -- sh -c '$(DEMO) --unlock --quiet all && $(DEMO)'
+	@echo "Open demo/results/report/report.html"
+
+test: $(VENV)/installed-dev
+	$(BIN)/pytest
+
+lint: $(VENV)/installed-dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/snakefmt --check Snakefile workflow
+	$(BIN)/snakemake --lint
+
+$(VENV)/installed: pyproject.toml envs/constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) --editable .
+	@touch $@
+
+$(VENV)/installed-dev: $(VENV)/installed
+	$(PIP) --editable '.[dev]'
+	@touch $@
+
+clean:
+	rm -rf demo

@@ -1,0 +1,28 @@
+def structure_option(wildcards):
+    return f"--model {model_of(wildcards)}" if wildcards.condition == "enhanced" else ""
+
+
+rule enhance_map:
+    input:
+        records=records_of,
+        checkpoint=f"{RUN}/checkpoint.safetensors",
+    output:
+        volume="results/enhance/{condition}/{emdb_id}.mrc",
+        record="results/enhance/{condition}/{emdb_id}.json",
+    log:
+        "logs/enhance/{condition}/{emdb_id}.log",
+    conda:
+        "../../envs/cryosamu.yaml"
+    threads: 2
+    resources:
+        mem_mb=lambda wildcards, attempt: 8000 * attempt,
+        runtime=120,
+    params:
+        config=CONFIG_FILE,
+        map=map_of,
+        structure=structure_option,
+        settings=settings_of("enhancement.window", "enhancement.margin"),
+        code=code_of("enhancement", "preparation", "network", "volume"),
+    shell:
+        "cryosamu enhance {params.map} {params.structure} --checkpoint {input.checkpoint}"
+        " --config {params.config} -o {output.volume} 2> {log}"
