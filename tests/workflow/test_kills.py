@@ -1,0 +1,40 @@
+"""A run that is killed and started again loses nothing and ends in the same outputs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from conftest import Pipeline
+
+pytestmark = pytest.mark.workflow
+
+
+def test_sigkill_in_fetch_embed_and_train_ends_in_the_same_outputs(
+    finished: Pipeline, tmp_path: Path
+) -> None:
+    pipeline = Pipeline(tmp_path / "run", finished.archive)
+    folder = pipeline.folder
+
+    def fetching() -> bool:
+        return len(list(folder.glob("results/fetch/maps/*.json"))) >= 2
+
+    def embedding() -> bool:
+        return any(folder.glob("store/embeddings/**/*.npz"))
+
+    def training() -> bool:
+        return any(folder.glob("results/train/main/state/**/*.safetensors"))
+
+    kept: dict[Path, int] = {}
+    for moment in (fetching, embedding, training):
+        pipeline.kill_when(moment)
+        store = [path for path in folder.glob("store/archive/*/*.gz") if path.is_file()]
+        for path in store:
+            kept.setdefault(path, path.stat().st_mtime_ns)
+        unlocked = pipeline.run(None, "--unlock")
+        assert unlocked.status == 0, unlocked.text
+    run = pipeline.run(None, "--rerun-incomplete")
+    assert run.status == 0, run.text
+    assert "resuming at step" in pipeline.logs("train/*.log")
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept, "downloaded again"
+    assert pipeline.checksums() == finished.checksums()

@@ -1,0 +1,85 @@
+"""Each stage reruns when its inputs change, and only then: the real Snakemake on the demo."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+from conftest import EMBEDDED, LATE_ENTRY, Pipeline
+
+pytestmark = pytest.mark.workflow
+
+AFTER_TRAINING = {"train_network", "enhance_map", "evaluate_map", "write_report"}
+
+
+def test_a_second_run_does_nothing(pipeline: Pipeline) -> None:
+    run = pipeline.run()
+    assert run.status == 0, run.text
+    assert run.nothing_to_do
+    assert not run.jobs
+
+
+def test_touching_files_without_changing_them_reruns_nothing(pipeline: Pipeline) -> None:
+    later = time.time() + 5
+    for path in [*pipeline.folder.glob("results/*/*.parquet"), *pipeline.folder.glob("store/**/*")]:
+        os.utime(path, (later, later))
+    for path in pipeline.folder.glob("results/fetch/*/*.json"):
+        os.utime(path, (later, later))
+    run = pipeline.run()
+    assert run.status == 0, run.text
+    assert run.nothing_to_do
+
+
+def test_a_training_setting_reruns_training_and_what_follows(pipeline: Pipeline) -> None:
+    run = pipeline.run({"training": {"learning_rate": 0.001}})
+    assert run.status == 0, run.text
+    assert set(run.jobs) - {"report"} == AFTER_TRAINING
+    assert "training from scratch" in pipeline.logs("train/*.log")
+
+
+def test_the_correlation_threshold_refilters_without_fetching_or_encoding(
+    pipeline: Pipeline,
+) -> None:
+    decisions = pipeline.folder / "results/curate/decisions.parquet"
+    before = decisions.read_bytes()
+    run = pipeline.run({"curation": {"correlation": {"minimum": 0.95}}}, "--until", "split_pairs")
+    assert run.status == 0, run.text
+    assert set(run.jobs) == {"filter_maps", "split_pairs"}
+    assert decisions.read_bytes() != before
+
+
+def test_a_lower_threshold_goes_through_to_the_report(pipeline: Pipeline) -> None:
+    run = pipeline.run({"curation": {"correlation": {"minimum": -1.0}}})
+    assert run.status == 0, run.text
+    assert not {"fetch_map", "fetch_model", "measure_pair", "query_catalogue"} & set(run.jobs)
+    # The newly accepted entry alone is encoded and prepared.
+    assert run.jobs["prepare_pair"] <= 1
+    assert pipeline.logs("embed/*.log").count("embedded ") <= pipeline_encodings(pipeline) + 1
+
+
+def pipeline_encodings(pipeline: Pipeline) -> int:
+    return len(list(pipeline.folder.glob("store/embeddings/**/*.npz"))) - 1
+
+
+def test_a_new_entry_is_the_only_one_fetched_encoded_and_prepared(
+    pipeline: Pipeline, tmp_path: Path
+) -> None:
+    grown = tmp_path / "embedded"
+    shutil.copytree(EMBEDDED, grown)
+    assert (grown / f"www.ebi.ac.uk/emdb/api/entry/{LATE_ENTRY}.json").is_file()
+    pipeline.archive = grown
+    encoded = {path.name for path in pipeline.folder.glob("store/embeddings/**/*.npz")}
+    run = pipeline.run({"catalogue": {"snapshot": "grown"}})
+    assert run.status == 0, run.text
+    assert run.jobs["fetch_map"] == 1
+    assert run.jobs["fetch_model"] == 1
+    assert run.jobs["measure_pair"] == 1
+    assert run.jobs["prepare_pair"] == 1
+    now = {path.name for path in pipeline.folder.glob("store/embeddings/**/*.npz")}
+    assert len(now - encoded) == 1
+    log = pipeline.logs("train/*.log")
+    assert "continuing from checkpoint" in log
+    assert "1 new pair" in log
