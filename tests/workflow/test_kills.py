@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from conftest import Pipeline
+from harness import Pipeline
 
 pytestmark = pytest.mark.workflow
 

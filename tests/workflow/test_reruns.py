@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import EMBEDDED, LATE_ENTRY, Pipeline
+from harness import EMBEDDED, LATE_ENTRY, Pipeline
 
 pytestmark = pytest.mark.workflow
 

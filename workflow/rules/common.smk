@@ -68,7 +68,9 @@ def kept_by(decisions):
     """The (EMDB id, PDB id) pairs that no filter of a decisions table stopped."""
     rows = rows_of(decisions)
     stopped = {row["emdb_id"] for row in rows if row["verdict"] != "keep"}
-    return sorted({(r["emdb_id"], r["pdb_id"]) for r in rows if r["emdb_id"] not in stopped})
+    return sorted(
+        {(r["emdb_id"], r["pdb_id"]) for r in rows if r["emdb_id"] not in stopped}
+    )
 
 
 def pairs_in(*splits):

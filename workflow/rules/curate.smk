@@ -13,7 +13,9 @@ checkpoint filter_metadata:
         runtime=30,
     params:
         config=CONFIG_FILE,
-        settings=settings_of("curation.methods", "curation.resolution", "curation.composition"),
+        settings=settings_of(
+            "curation.methods", "curation.resolution", "curation.composition"
+        ),
         code=code_of("curation"),
     shell:
         "cryosamu curate metadata {input.catalogue} --config {params.config}"
@@ -68,7 +70,7 @@ rule measure_pair:
         runtime=60,
     params:
         resolution=resolution_of,
-        code=code_of("curation.measure", "evaluation.correlation", "structure", "volume"),
+        code=code_of("curation", "evaluation.correlation", "structure", "volume"),
     shell:
         "cryosamu curate measure --map-record {input.records[0]}"
         " --model-record {input.records[1]} --resolution {params.resolution}"

@@ -4,17 +4,24 @@ def shard_pairs(wildcards):
 
 
 def shard_records(wildcards):
-    return [f"results/fetch/models/{pair['pdb_id']}.json" for pair in shard_pairs(wildcards)]
+    return [
+        f"results/fetch/models/{pair['pdb_id']}.json" for pair in shard_pairs(wildcards)
+    ]
 
 
 def shard_models(wildcards):
-    return [f"store/archive/models/{pair['pdb_id']}.cif.gz" for pair in shard_pairs(wildcards)]
+    return [
+        f"store/archive/models/{pair['pdb_id']}.cif.gz"
+        for pair in shard_pairs(wildcards)
+    ]
 
 
 def token_shards(wildcards):
     """The shards that hold an accepted pair."""
     pairs = pairs_in("train", "validation", "test")
-    return sorted({f"results/embed/{shard_of(pair['emdb_id'])}.safetensors" for pair in pairs})
+    return sorted(
+        {f"results/embed/{shard_of(pair['emdb_id'])}.safetensors" for pair in pairs}
+    )
 
 
 rule embed_shard:
@@ -34,7 +41,10 @@ rule embed_shard:
         config=CONFIG_FILE,
         models=shard_models,
         settings=settings_of(
-            "embedding.backend", "embedding.weights", "embedding.mode", "embedding.pooling"
+            "embedding.backend",
+            "embedding.weights",
+            "embedding.mode",
+            "embedding.pooling",
         ),
         code=code_of("embedding", "structure.model"),
     shell:

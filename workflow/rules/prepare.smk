@@ -1,6 +1,10 @@
 def prepared_pairs(wildcards):
     pairs = pairs_in("train", "validation")
-    return [f"results/prepare/{pair['emdb_id']}.{kind}" for pair in pairs for kind in ("npy", "json")]
+    return [
+        f"results/prepare/{pair['emdb_id']}.{kind}"
+        for pair in pairs
+        for kind in ("npy", "json")
+    ]
 
 
 rule prepare_pair:

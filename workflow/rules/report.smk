@@ -1,12 +1,16 @@
 def evaluated_maps(wildcards):
     pairs = pairs_in("test")
     return expand(
-        "results/enhance/enhanced/{emdb_id}.mrc", emdb_id=[pair["emdb_id"] for pair in pairs]
+        "results/enhance/enhanced/{emdb_id}.mrc",
+        emdb_id=[pair["emdb_id"] for pair in pairs],
     )
 
 
 def evaluation_curves(wildcards):
-    return [f"results/evaluate/{pair['emdb_id']}.curves.parquet" for pair in pairs_in("test")]
+    return [
+        f"results/evaluate/{pair['emdb_id']}.curves.parquet"
+        for pair in pairs_in("test")
+    ]
 
 
 def pairing_options(wildcards):

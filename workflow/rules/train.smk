@@ -3,7 +3,9 @@ RUN = f"results/train/{SETTINGS.training.run}"
 
 def training_tokens(wildcards):
     pairs = pairs_in("train", "validation")
-    return sorted({f"results/embed/{shard_of(pair['emdb_id'])}.safetensors" for pair in pairs})
+    return sorted(
+        {f"results/embed/{shard_of(pair['emdb_id'])}.safetensors" for pair in pairs}
+    )
 
 
 rule train_network:
