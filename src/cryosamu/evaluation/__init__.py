@@ -1,0 +1,1 @@
+"""Judging maps against models: correlation, Fourier shell correlation, methods side by side."""
