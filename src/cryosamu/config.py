@@ -11,7 +11,15 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from cryosamu.errors import ConfigError
 from cryosamu.files import require_file
@@ -26,13 +34,22 @@ class Section(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _truth_is_no_number(cls, value: Any, info: ValidationInfo) -> Any:
+        """Refuse YAML's yes, no, on and off where they would be taken for 1 and 0."""
+        field = cls.model_fields[str(info.field_name)]
+        if isinstance(value, bool) and field.annotation is not bool:
+            raise ValueError("input should not be true or false")
+        return value
+
 
 class ArchiveSettings(Section):
     """Where the archives are and how politely they are asked."""
 
     mirror_root: str | None = None
     emdb_api: str = "https://www.ebi.ac.uk/emdb/api"
-    emdb_files: tuple[str, ...] = (
+    emdb_files: Annotated[tuple[str, ...], Field(min_length=1)] = (
         "https://ftp.ebi.ac.uk/pub/databases/emdb/structures",
         "https://files.rcsb.org/pub/emdb/structures",
         "https://ftp.pdbj.org/pub/emdb/structures",
@@ -167,7 +184,7 @@ class NetworkSettings(Section):
 
     name: Literal["reference", "compact"] = "reference"
     base_channels: Annotated[int, Field(ge=4, le=256)] = 32
-    multipliers: tuple[Count, ...] = (1, 2, 2, 4)
+    multipliers: Annotated[tuple[Count, ...], Field(min_length=1)] = (1, 2, 2, 4)
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.2
 
 
@@ -195,6 +212,12 @@ class EnhancementSettings(Section):
     window: Annotated[int, Field(ge=32, le=512, multiple_of=8)] = 96
     margin: Annotated[int, Field(ge=0, le=64, multiple_of=8)] = 24
     device: str = "auto"
+
+    @model_validator(mode="after")
+    def _interior(self) -> EnhancementSettings:
+        if 2 * self.margin >= self.window:
+            raise ValueError(f"a margin of {self.margin} leaves nothing of a window {self.window}")
+        return self
 
 
 class EvaluationSettings(Section):
@@ -279,6 +302,8 @@ def _sentence(fault: Any) -> str:
     if fault["type"] == "extra_forbidden":
         return _unknown_key(location)
     given = fault["input"]
+    if fault["type"] == "model_type":
+        return f"'{key}' is {given!r}: it should hold its keys, or be left out."
     message = str(fault["msg"]).removeprefix("Value error, ")
     if isinstance(given, Mapping):
         return f"'{key}': {message}."

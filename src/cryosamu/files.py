@@ -13,6 +13,7 @@ from pathlib import Path
 from cryosamu.errors import CryosamuError
 
 _CHUNK_BYTES = 1 << 20
+_WRITING_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EROFS)
 
 
 @contextmanager
@@ -40,14 +41,23 @@ def atomic_path(destination: Path | str) -> Iterator[Path]:
     temporary = Path(name)
     try:
         yield temporary
-        _give_default_permissions(temporary)
-        os.replace(temporary, destination)
+        _move(temporary, destination)
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EROFS):
+        # numpy reports a short write as a bare OSError without a number.
+        short_write = type(error) is OSError and error.errno is None
+        if short_write or error.errno in _WRITING_ERRORS:
             raise writing_failed(destination, error) from error
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _move(temporary: Path, destination: Path) -> None:
+    try:
+        _give_default_permissions(temporary)
+        os.replace(temporary, destination)
+    except OSError as error:
+        raise writing_failed(destination, error) from error
 
 
 def _give_default_permissions(path: Path) -> None:

@@ -32,9 +32,13 @@ def software_versions() -> dict[str, str]:
 
 @cache
 def source_commit() -> str | None:
-    """Return the git commit of the source tree, with "+changes" if it was edited, or None."""
+    """Return the git commit of the source tree, with "+changes" if it was edited, or None.
+
+    None also where the package is installed inside somebody else's repository.
+    """
     folder = Path(__file__).parent
     try:
+        _git(folder, "ls-files", "--error-unmatch", "--", Path(__file__).name)
         commit = _git(folder, "rev-parse", "HEAD")
         changed = _git(folder, "status", "--porcelain", "--untracked-files=no", "--", ".")
     except (OSError, subprocess.SubprocessError):

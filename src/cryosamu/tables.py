@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import pandas as pd
@@ -92,9 +93,12 @@ def write_table(path: Path | str, frame: pd.DataFrame, schema: pa.Schema) -> Non
     CryosamuError
         When a column is missing, is not of the schema, or has values of another type.
     """
-    if set(frame.columns) != set(schema.names):
-        wrong = sorted(set(frame.columns) ^ set(schema.names))
-        raise CryosamuError(f"{path}: missing or unexpected columns {', '.join(wrong)}.")
+    columns = [str(name) for name in frame.columns]
+    if sorted(columns) != sorted(schema.names):
+        wrong = (Counter(columns) - Counter(schema.names)) + (
+            Counter(schema.names) - Counter(columns)
+        )
+        raise CryosamuError(f"{path}: missing or unexpected columns {', '.join(sorted(wrong))}.")
     try:
         table = pa.Table.from_pandas(frame[schema.names], schema=schema, preserve_index=False)
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
@@ -115,7 +119,8 @@ def read_table(path: Path | str, schema: pa.Schema) -> pd.DataFrame:
     try:
         table = pq.read_table(path)
     except (pa.ArrowInvalid, OSError) as error:
-        raise CryosamuError(f"{path}: is not a Parquet table ({error}).") from error
+        reason = " ".join(str(error).split())
+        raise CryosamuError(f"{path}: is not a Parquet table ({reason}).") from error
     if not table.schema.remove_metadata().equals(schema):
         raise CryosamuError(
             f"{path}: has columns {', '.join(table.schema.names)}; "

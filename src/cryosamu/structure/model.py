@@ -5,6 +5,7 @@ Coordinates are in the model frame: Cartesian Å, x y z, as the file gives them.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -94,6 +95,8 @@ def read_model(path: Path | str) -> gemmi.Structure:
     if len(structure) == 0 or structure[0].count_atom_sites() == 0:
         raise ModelError(f"{path}: holds no atoms; is it an mmCIF or PDB coordinate file?")
     del structure[1:]
+    if not all(math.isfinite(sum(site.atom.pos.tolist())) for site in structure[0].all()):
+        raise ModelError(f"{path}: has atoms without a position; remove them or repair the file.")
     structure.setup_entities()
     return structure
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import gzip
 import math
-import warnings
 import zlib
 from pathlib import Path
+from typing import BinaryIO
 
-import mrcfile
+import mrcfile.dtypes
 import numpy as np
 
 from cryosamu.errors import MapError
@@ -22,9 +22,15 @@ from cryosamu.volume.volume import FileFrame, Volume
 MAXIMUM_VOXELS = 1_500_000_000
 """Largest map that is read: 1145³, 6 GB as float32."""
 
-_BYTES_PER_VOXEL = {0: 1, 1: 2, 2: 4, 6: 2, 12: 2}
+_VOXEL_TYPES = {0: "i1", 1: "i2", 2: "f4", 6: "u2", 12: "f2"}
 _HEADER_BYTES = 1024
 _AXES = {1, 2, 3}
+_DEFLATE_LIMIT = 1032
+"""No deflate stream grows by more than this factor: what claims more is cut short."""
+
+_PIECE_BYTES = 1 << 24
+_TRAILING_BYTES = 1 << 20
+"""Bytes after the voxels that are read to check a gzip stream to its end."""
 
 
 def read_map(path: Path | str, maximum_voxels: int = MAXIMUM_VOXELS) -> Volume:
@@ -46,14 +52,10 @@ def read_map(path: Path | str, maximum_voxels: int = MAXIMUM_VOXELS) -> Volume:
     compressed = _is_gzip(path)
     header = _read_header(path, compressed)
     frame = _checked_frame(path, header, maximum_voxels)
-    if not compressed:
-        _check_length(path, header)
-    data = _read_voxels(path)
-    expected = (int(header.nz), int(header.ny), int(header.nx))
-    if data.shape != expected:
-        raise MapError(f"{path}: holds {data.shape} voxels, its header says {expected}.")
-    order = [frame.axis_order.index(axis) for axis in (3, 2, 1)]
-    data = np.ascontiguousarray(data.transpose([2 - place for place in order]), dtype=np.float32)
+    _check_length(path, header, compressed)
+    data = _read_voxels(path, header, compressed)
+    order = [2 - frame.axis_order.index(axis) for axis in (3, 2, 1)]
+    data = np.ascontiguousarray(data.transpose(order), dtype=np.float32)
     if not np.isfinite(data).all():
         raise MapError(f"{path}: has NaN or infinite voxels; replace them before using this map.")
     voxel_size = _voxel_size(frame)
@@ -77,23 +79,45 @@ def write_map(path: Path | str, volume: Volume, label: str) -> None:
     """
     frame = volume.frame or computed_frame(volume)
     order = [3 - axis for axis in reversed(frame.axis_order)]
-    stored = np.ascontiguousarray(volume.data.transpose(order))
-    # 80 bytes a label; the header holds ASCII only.
-    labels = [*frame.labels, label.encode("ascii", "replace").decode()[:80]][-10:]
-    with atomic_path(path) as temporary:
-        compression = "gzip" if Path(path).suffix == ".gz" else None
-        with mrcfile.new(temporary, compression=compression, overwrite=True) as handle:
-            handle.set_data(stored)
-            header = handle.header
-            header.mapc, header.mapr, header.maps = frame.axis_order
-            header.nxstart, header.nystart, header.nzstart = frame.nstart
-            header.mx, header.my, header.mz = frame.sampling
-            header.cella.x, header.cella.y, header.cella.z = frame.cell
-            header.origin.x, header.origin.y, header.origin.z = frame.origin
-            header.ispg = frame.space_group
-            header.nlabl = len(labels)
-            for place, text in enumerate(labels):
-                header.label[place] = text
+    stored = np.ascontiguousarray(volume.data.transpose(order), dtype="<f4")
+    header = _new_header(frame, stored, label)
+    with atomic_path(path) as temporary, open(temporary, "wb") as handle:
+        if Path(path).suffix == ".gz":
+            # Neither name nor time: the same map gives the same bytes.
+            with gzip.GzipFile("", "wb", compresslevel=6, fileobj=handle, mtime=0) as stream:
+                _write_stream(stream, header, stored)
+        else:
+            _write_stream(handle, header, stored)
+
+
+def _write_stream(
+    stream: BinaryIO | gzip.GzipFile, header: np.recarray, stored: np.ndarray
+) -> None:
+    stream.write(header.tobytes())
+    stream.write(stored.data)
+
+
+def _new_header(frame: FileFrame, stored: np.ndarray, label: str) -> np.recarray:
+    """Return an MRC2014 header in `frame` for voxels in the file's own order, mode 2."""
+    header = np.zeros((), mrcfile.dtypes.HEADER_DTYPE.newbyteorder("<")).view(np.recarray)
+    header.nz, header.ny, header.nx = stored.shape
+    header.mode = 2
+    header.nxstart, header.nystart, header.nzstart = frame.nstart
+    header.mx, header.my, header.mz = frame.sampling
+    header.cella = frame.cell
+    header.cellb = (90.0, 90.0, 90.0)
+    header.mapc, header.mapr, header.maps = frame.axis_order
+    header.dmin, header.dmax = stored.min(), stored.max()
+    header.dmean, header.rms = stored.mean(dtype=np.float64), stored.std(dtype=np.float64)
+    header.ispg = frame.space_group
+    header.nversion = 20140
+    header.origin = frame.origin
+    header.map = b"MAP "
+    header.machst = (0x44, 0x44, 0, 0)
+    labels = [text.encode("latin-1", "replace")[:80] for text in (*frame.labels, label)][-10:]
+    header.nlabl = len(labels)
+    header.label[: len(labels)] = labels
+    return header
 
 
 def computed_frame(volume: Volume) -> FileFrame:
@@ -120,17 +144,25 @@ def _read_header(path: Path, compressed: bool) -> np.recarray:
             raw = handle.read(_HEADER_BYTES)
     except (OSError, EOFError, zlib.error) as error:
         raise MapError(f"{path}: cannot be read ({error}); fetch it again.") from error
-    if len(raw) < _HEADER_BYTES or raw[208:212] not in (b"MAP ", b"MAP\x00"):
+    if len(raw) < _HEADER_BYTES or raw[208:211] != b"MAP":
         raise MapError(f"{path}: is not an MRC/CCP4 map (no 'MAP ' in its header).")
-    order = ">" if raw[212:214] == b"\x11\x11" else "<"
-    dtype = mrcfile.dtypes.HEADER_DTYPE.newbyteorder(order)
+    # Files with a wrong machine stamp exist; then the other byte order makes sense of the mode.
+    stamped, other = (">", "<") if raw[212:214] == b"\x11\x11" else ("<", ">")
+    header = _as_header(raw, stamped)
+    if int(header.mode) not in _VOXEL_TYPES and int(_as_header(raw, other).mode) in _VOXEL_TYPES:
+        return _as_header(raw, other)
+    return header
+
+
+def _as_header(raw: bytes, byte_order: str) -> np.recarray:
+    dtype = mrcfile.dtypes.HEADER_DTYPE.newbyteorder(byte_order)
     header: np.recarray = np.frombuffer(raw, dtype=dtype).reshape(()).view(np.recarray)
     return header
 
 
 def _checked_frame(path: Path, header: np.recarray, maximum_voxels: int) -> FileFrame:
     mode = int(header.mode)
-    if mode not in _BYTES_PER_VOXEL:
+    if mode not in _VOXEL_TYPES:
         raise MapError(f"{path}: has mode {mode}; modes 0, 1, 2, 6 and 12 are read.")
     counts = (int(header.nx), int(header.ny), int(header.nz))
     if min(counts) < 1 or math.prod(counts) > maximum_voxels:
@@ -141,8 +173,13 @@ def _checked_frame(path: Path, header: np.recarray, maximum_voxels: int) -> File
     axis_order = (int(header.mapc), int(header.mapr), int(header.maps))
     if set(axis_order) != _AXES:
         raise MapError(f"{path}: its axis order {axis_order} is not an order of 1, 2, 3.")
+    if int(header.ispg) > 400:
+        raise MapError(
+            f"{path}: is a stack of volumes (space group {int(header.ispg)}), not a map."
+        )
     angles = [float(header.cellb[name]) for name in ("alpha", "beta", "gamma")]
-    if any(abs(angle - 90.0) > 1e-3 for angle in angles):
+    # Three zeros are what programs leave that never set the angles.
+    if any(angles) and any(not abs(angle - 90.0) <= 1e-3 for angle in angles):
         raise MapError(
             f"{path}: its cell has angles {angles}; only orthogonal cells (90°) are handled."
         )
@@ -154,7 +191,7 @@ def _checked_frame(path: Path, header: np.recarray, maximum_voxels: int) -> File
         cell=(float(header.cella.x), float(header.cella.y), float(header.cella.z)),
         space_group=int(header.ispg),
         labels=tuple(
-            bytes(text).decode("ascii", "replace").rstrip("\x00 ")
+            bytes(text).decode("latin-1").rstrip("\x00 ")
             for text in header.label[: min(max(int(header.nlabl), 0), 10)]
         ),
     )
@@ -167,26 +204,34 @@ def _checked_frame(path: Path, header: np.recarray, maximum_voxels: int) -> File
     return frame
 
 
-def _check_length(path: Path, header: np.recarray) -> None:
+def _check_length(path: Path, header: np.recarray, compressed: bool) -> None:
+    """Refuse a file that cannot hold what its header claims, before memory is taken for it."""
     voxels = int(header.nx) * int(header.ny) * int(header.nz)
-    size = voxels * _BYTES_PER_VOXEL[int(header.mode)]
+    size = voxels * np.dtype(_VOXEL_TYPES[int(header.mode)]).itemsize
     expected = _HEADER_BYTES + max(int(header.nsymbt), 0) + size
     found = path.stat().st_size
-    if found < expected:
+    if found * (_DEFLATE_LIMIT if compressed else 1) < expected:
         raise MapError(f"{path}: is cut short ({found:,} bytes of {expected:,}); fetch it again.")
 
 
-def _read_voxels(path: Path) -> np.ndarray:
+def _read_voxels(path: Path, header: np.recarray, compressed: bool) -> np.ndarray:
+    """Return the voxels [sections, rows, columns] in the file's own order and type."""
+    dtype = np.dtype(_VOXEL_TYPES[int(header.mode)]).newbyteorder(header.dtype["mode"].byteorder)
+    voxels = np.empty((int(header.nz), int(header.ny), int(header.nx)), dtype)
+    unread = voxels.reshape(-1).view(np.uint8).data
     try:
-        with warnings.catch_warnings():
-            # Deposited headers break rules that do not matter here; what matters is checked.
-            warnings.simplefilter("ignore")
-            with mrcfile.open(path, permissive=True) as handle:
-                if handle.data is None:
-                    raise MapError(f"{path}: is cut short or damaged; fetch it again.")
-                return np.asarray(handle.data)
-    except (OSError, EOFError, ValueError, zlib.error) as error:
+        with gzip.open(path) if compressed else open(path, "rb") as handle:
+            handle.seek(_HEADER_BYTES + max(int(header.nsymbt), 0))
+            while unread and (count := handle.readinto(unread[:_PIECE_BYTES])):
+                unread = unread[count:]
+            trailing = len(handle.read(_TRAILING_BYTES)) if compressed else 0
+    except (OSError, EOFError, zlib.error) as error:
         raise MapError(f"{path}: is cut short or damaged ({error}); fetch it again.") from error
+    if unread:
+        raise MapError(f"{path}: ends {len(unread):,} bytes before its last voxel; fetch it again.")
+    if trailing == _TRAILING_BYTES:
+        raise MapError(f"{path}: holds far more than the map that its header describes.")
+    return voxels
 
 
 def _voxel_size(frame: FileFrame) -> tuple[float, float, float]:
