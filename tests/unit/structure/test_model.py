@@ -1,0 +1,281 @@
+import gzip
+
+import gemmi
+import numpy as np
+import pytest
+
+from cryosamu.errors import CryosamuError, ModelError
+from cryosamu.structure.model import heavy_atoms, protein_chains, read_model
+
+
+def pdb_atom(
+    serial, name, residue, chain, number, xyz, element, *, altloc=" ", icode=" ", het=False,
+    occupancy=1.0, b=20.0,
+):  # fmt: skip
+    """One ATOM record, its columns as wwPDB's format 3.30 gives them."""
+    padded = f" {name:<3}" if len(element) == 1 and len(name) < 4 else f"{name:<4}"
+    x, y, z = xyz
+    return (
+        f"{'HETATM' if het else 'ATOM  '}{serial:5d} {padded}{altloc}{residue:>3} {chain}"
+        f"{number:4d}{icode}   {x:8.3f}{y:8.3f}{z:8.3f}{occupancy:6.2f}{b:6.2f}"
+        f"          {element:>2}"
+    )
+
+
+def backbone(chain, number, residue="ALA", start=1, shift=0.0, atoms=("N", "CA", "C", "O"), **more):
+    offsets = {"N": 0.0, "CA": 1.0, "C": 2.0, "O": 3.0, "CB": 4.0}
+    return [
+        pdb_atom(
+            start + place, name, residue, chain, number,
+            (10 * number + offsets[name] + shift, 0.5, -1.25), name[0], **more,
+        )
+        for place, name in enumerate(atoms)
+    ]  # fmt: skip
+
+
+def written(tmp_path, lines, name="a.pdb"):
+    path = tmp_path / name
+    path.write_text("\n".join([*lines, "END", ""]))
+    return path
+
+
+def chains_of(tmp_path, lines):
+    return protein_chains(read_model(written(tmp_path, lines)))
+
+
+def three_residues(chain, start=1):
+    return [line for n in (1, 2, 3) for line in backbone(chain, n, start=start + 4 * n)]
+
+
+def test_the_backbone_is_n_ca_c_o_in_the_files_coordinates(tmp_path):
+    (chain,) = chains_of(tmp_path, three_residues("A"))
+    assert chain.author_id == "A"
+    assert chain.sequence == "AAA"
+    assert chain.residue_ids == ("1", "2", "3")
+    assert chain.backbone.shape == (3, 4, 3)
+    assert chain.backbone.dtype == np.float32
+    expected = [[10 * n + place, 0.5, -1.25] for n in (1, 2, 3) for place in range(4)]
+    assert chain.backbone.reshape(-1, 3).tolist() == expected
+    assert chain.observed.all()
+
+
+def test_a_residue_without_n_ca_or_c_is_there_but_not_observed(tmp_path):
+    lines = [
+        *backbone("A", 1), *backbone("A", 2, atoms=("N", "CA", "O")),
+        *backbone("A", 3, atoms=("CA",)), *backbone("A", 4, atoms=("N", "CA", "C")),
+        *backbone("A", 5),
+    ]  # fmt: skip
+    (chain,) = chains_of(tmp_path, lines)
+    assert chain.sequence == "AAAAA"
+    assert chain.observed.tolist() == [True, False, False, True, True]
+    assert np.isposinf(chain.backbone[1:3]).all()
+    assert np.isfinite(chain.backbone[3, :3]).all()
+    assert np.isposinf(chain.backbone[3, 3]).all()
+
+
+def test_a_trace_of_ca_alone_is_a_chain_without_observed_residues(tmp_path):
+    lines = [line for n in range(1, 9) for line in backbone("A", n, atoms=("CA",))]
+    (chain,) = chains_of(tmp_path, lines)
+    assert len(chain.sequence) == 8
+    assert not chain.observed.any()
+
+
+def test_one_conformer_is_taken_where_a_residue_has_two(tmp_path):
+    lines = [
+        *backbone("A", 1),
+        *backbone("A", 2, altloc="A", occupancy=0.4),
+        *backbone("A", 2, altloc="B", occupancy=0.6, shift=0.5),
+        *backbone("A", 3),
+    ]
+    (chain,) = chains_of(tmp_path, lines)
+    assert chain.residue_ids == ("1", "2", "3")
+    assert chain.backbone[1, :, 0].tolist() == [20, 21, 22, 23]
+
+
+def test_two_residues_at_one_place_count_once(tmp_path):
+    """Microheterogeneity: serine or threonine under the same number."""
+    lines = [
+        *backbone("A", 1),
+        *backbone("A", 2, residue="SER", altloc="A"),
+        *backbone("A", 2, residue="THR", altloc="B"),
+        *backbone("A", 3),
+    ]
+    (chain,) = chains_of(tmp_path, lines)
+    assert chain.sequence == "ASA"
+
+
+def test_insertion_codes_keep_their_order(tmp_path):
+    lines = [
+        *backbone("A", 1), *backbone("A", 1, icode="A", residue="GLY"),
+        *backbone("A", 1, icode="B", residue="SER"), *backbone("A", 2),
+    ]  # fmt: skip
+    (chain,) = chains_of(tmp_path, lines)
+    assert chain.residue_ids == ("1", "1A", "1B", "2")
+    assert chain.sequence == "AGSA"
+
+
+def test_selenomethionine_is_methionine_and_an_unknown_residue_is_x(tmp_path):
+    lines = [
+        *backbone("A", 1), *backbone("A", 2, residue="MSE", het=True),
+        *backbone("A", 3, residue="UNK"), *backbone("A", 4, residue="TRP"),
+    ]  # fmt: skip
+    (chain,) = chains_of(tmp_path, lines)
+    assert chain.sequence == "AMXW"
+    assert chain.residue_names == ("ALA", "MSE", "UNK", "TRP")
+    assert chain.observed.all()
+
+
+def nucleotides(chain, start):
+    return [
+        pdb_atom(start + n, atom, base, chain, n, (n, 40.0, place), element)
+        for n, base in enumerate(("DA", "DC", "DG", "DT"), 1)
+        for place, (atom, element) in enumerate((("P", "P"), ("C1'", "C"), ("N1", "N")))
+    ]
+
+
+def test_dna_waters_and_ions_are_no_protein_chains(tmp_path):
+    lines = [
+        *three_residues("A"), "TER", *nucleotides("B", 40), "TER", *three_residues("C", 60), "TER",
+        pdb_atom(90, "CA", "CA", "A", 201, (1, 2, 3), "CA", het=True),
+        pdb_atom(91, "O", "HOH", "A", 301, (4, 5, 6), "O", het=True),
+        pdb_atom(92, "C1", "NAG", "A", 401, (7, 8, 9), "C", het=True),
+    ]  # fmt: skip
+    structure = read_model(written(tmp_path, lines))
+    assert [chain.author_id for chain in protein_chains(structure)] == ["A", "C"]
+    assert all(chain.sequence == "AAA" for chain in protein_chains(structure))
+    assert read_model(written(tmp_path, nucleotides("B", 1)))
+    assert protein_chains(read_model(written(tmp_path, nucleotides("B", 1)))) == []
+
+
+def test_a_calcium_ion_is_not_taken_for_a_ca_atom(tmp_path):
+    residue = [
+        pdb_atom(5, "N", "ALA", "A", 2, (0, 0, 0), "N"),
+        pdb_atom(6, "CA", "ALA", "A", 2, (9, 9, 9), "CA"),
+        pdb_atom(7, "C", "ALA", "A", 2, (2, 0, 0), "C"),
+    ]
+    (chain,) = chains_of(tmp_path, [*backbone("A", 1), *residue, *backbone("A", 3, start=20)])
+    assert chain.observed.tolist() == [True, False, True]
+
+
+def test_heavy_atoms_have_their_own_numbers_and_no_hydrogens_or_waters(tmp_path):
+    lines = [
+        pdb_atom(1, "N", "MSE", "A", 1, (1, 2, 3), "N", b=11.0, occupancy=0.5),
+        pdb_atom(2, "H", "MSE", "A", 1, (1, 2, 4), "H"),
+        pdb_atom(3, "D1", "MSE", "A", 1, (1, 2, 5), "D"),
+        pdb_atom(4, "SE", "MSE", "A", 1, (4, 5, 6), "SE", b=33.0, het=True),
+        pdb_atom(5, "ZN", "ZN", "A", 2, (7, 8, 9), "ZN", het=True),
+        pdb_atom(6, "O", "HOH", "A", 3, (7, 8, 9), "O", het=True),
+        *nucleotides("B", 10)[:1],
+    ]
+    atoms = heavy_atoms(read_model(written(tmp_path, lines)))
+    assert atoms.atomic_numbers.tolist() == [7, 34, 30, 15]
+    assert atoms.positions.tolist() == [[1, 2, 3], [4, 5, 6], [7, 8, 9], [1, 40, 0]]
+    assert atoms.b_factors.tolist() == [11, 33, 20, 20]
+    assert atoms.occupancies.tolist() == [0.5, 1, 1, 1]
+
+
+def test_both_conformers_weigh_in_the_density_by_their_occupancies(tmp_path):
+    lines = [
+        pdb_atom(1, "CA", "ALA", "A", 1, (0, 0, 0), "C", altloc="A", occupancy=0.3),
+        pdb_atom(2, "CA", "ALA", "A", 1, (1, 0, 0), "C", altloc="B", occupancy=0.7),
+    ]
+    atoms = heavy_atoms(read_model(written(tmp_path, lines)))
+    assert atoms.occupancies.tolist() == pytest.approx([0.3, 0.7])
+
+
+def test_only_the_first_model_is_read(tmp_path):
+    lines = ["MODEL        1", *backbone("A", 1), "ENDMDL", "MODEL        2", *backbone("A", 2)]
+    structure = read_model(written(tmp_path, [*lines, "ENDMDL"]))
+    assert len(structure) == 1
+    assert len(heavy_atoms(structure).positions) == 4
+
+
+def test_mmcif_and_gzip_say_the_same_as_pdb(tmp_path):
+    lines = [
+        "SEQRES   1 A    5  GLY ALA ALA ALA MSE", *three_residues("A"), "TER",
+        *three_residues("B", 40), "TER",
+    ]  # fmt: skip
+    plain = written(tmp_path, lines)
+    expected = protein_chains(read_model(plain))
+    assert [chain.entity_sequence for chain in expected] == ["GAAAM", ""]
+    structure = gemmi.read_structure(str(plain))
+    structure.setup_entities()
+    cif = tmp_path / "b.cif"
+    structure.make_mmcif_document().write_file(str(cif))
+    packed = tmp_path / "c.cif.gz"
+    packed.write_bytes(gzip.compress(cif.read_bytes()))
+    for path in (cif, packed):
+        for found, wanted in zip(protein_chains(read_model(path)), expected, strict=True):
+            assert found.sequence == wanted.sequence
+            assert found.author_id == wanted.author_id
+            assert np.array_equal(found.backbone, wanted.backbone)
+
+
+def test_chains_belong_to_their_entities(tmp_path):
+    sequences = [f"SEQRES   1 {name}    3  ALA ALA ALA" for name in "AB"]
+    lines = [*sequences, *three_residues("A"), "TER", *three_residues("B", 40), "TER"]
+    first, second = chains_of(tmp_path, lines)
+    assert first.label_id != second.label_id
+    assert first.entity_id == second.entity_id  # the same deposited sequence
+
+
+BAD = {
+    "text": b"these are no coordinates\n" * 20,
+    "empty": b"",
+    "no atoms": b"HEADER    NOTHING\nEND\n",
+    "broken mmCIF": b"data_X\nloop_\n_atom_site.id\n_atom_site.Cartn_x\n1 2 3\n",
+    "half a gzip": gzip.compress(b"ATOM " * 500)[:40],
+    "binary": bytes(range(256)) * 8,
+}
+
+
+@pytest.mark.parametrize("fault", BAD)
+@pytest.mark.parametrize("suffix", [".pdb", ".cif", ".cif.gz"])
+def test_what_is_no_model_is_refused_in_a_sentence(tmp_path, fault, suffix):
+    path = tmp_path / f"bad{suffix}"
+    path.write_bytes(BAD[fault])
+    with pytest.raises(ModelError) as caught:
+        read_model(path)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("keep", [0.3, 0.6, 0.97])
+def test_a_model_cut_short_in_its_gzip_is_not_half_a_model(tmp_path, keep):
+    """gemmi reads such a .pdb.gz to the cut and says nothing."""
+    lines = [line for n in range(1, 900) for line in backbone("A", n, shift=0.123 * n)]
+    packed = gzip.compress("\n".join(lines).encode())
+    path = tmp_path / "a.pdb.gz"
+    path.write_bytes(packed[: int(len(packed) * keep)])
+    with pytest.raises(ModelError, match="cut short"):
+        read_model(path)
+    damaged = bytearray(packed)
+    damaged[-7] ^= 1
+    path.write_bytes(damaged)
+    with pytest.raises(ModelError, match="damaged"):
+        read_model(path)
+
+
+def test_the_kind_of_file_is_told_by_its_content(tmp_path):
+    structure = read_model(written(tmp_path, three_residues("A"), name="a.txt"))
+    text = structure.make_mmcif_document().as_string()
+    (tmp_path / "b.model").write_text("# a comment\n" + text)
+    (tmp_path / "c").write_bytes(gzip.compress(text.encode()))
+    for name in ("a.txt", "b.model", "c"):
+        assert len(heavy_atoms(read_model(tmp_path / name)).positions) == 12
+
+
+def test_an_atom_without_a_position_is_refused(tmp_path):
+    structure = gemmi.read_structure(str(written(tmp_path, three_residues("A"))))
+    structure.setup_entities()
+    text = structure.make_mmcif_document().as_string()
+    path = tmp_path / "holes.cif"
+    path.write_text(text.replace(" 20 0.5 -1.25 ", " ? ? ? "))
+    assert "?" in path.read_text()
+    with pytest.raises(ModelError, match="without a position"):
+        read_model(path)
+
+
+def test_a_missing_model_is_named(tmp_path):
+    with pytest.raises(CryosamuError, match="does not exist"):
+        read_model(tmp_path / "none.cif")
