@@ -92,7 +92,7 @@ def code_digest(modules: Iterable[str]) -> str:
     for module in sorted(set(modules)):
         for path in _source_files(module):
             tree = ast.parse(path.read_text(encoding="utf-8"))
-            digest.update(f"{module}:{path.stem}:{ast.dump(_without_docstrings(tree))}".encode())
+            digest.update(f"{module}:{path.stem}:{ast.dump(_without_words(tree))}".encode())
     return digest.hexdigest()[:16]
 
 
@@ -103,9 +103,18 @@ def _source_files(module: str) -> list[Path]:
     return [root.with_suffix(".py")]
 
 
-def _without_docstrings(tree: ast.Module) -> ast.Module:
-    holders = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+def _without_words(tree: ast.Module) -> ast.Module:
+    """Drop docstrings, those after constants and attributes included."""
     for node in ast.walk(tree):
-        if isinstance(node, holders) and ast.get_docstring(node, clean=False) is not None:
-            node.body = node.body[1:]
+        body = getattr(node, "body", None)
+        if isinstance(body, list):
+            setattr(node, "body", [line for line in body if not _is_text(line)])  # noqa: B010
     return tree
+
+
+def _is_text(node: ast.stmt) -> bool:
+    return (
+        isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+    )

@@ -1,0 +1,127 @@
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cryosamu.errors import CryosamuError
+from cryosamu.files import atomic_path, require_file, sha256_of, write_text
+
+
+def names_in(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_file_appears_under_its_name_when_it_is_whole(tmp_path):
+    destination = tmp_path / "new" / "folder" / "a.map.gz"
+    with atomic_path(destination) as temporary:
+        temporary.write_bytes(b"half")
+        assert not destination.exists()
+        assert temporary.parent == destination.parent  # the rename stays on one disk
+        assert temporary.name.endswith(".map.gz")
+        temporary.write_bytes(b"whole")
+    assert destination.read_bytes() == b"whole"
+    assert names_in(destination.parent) == ["a.map.gz"]
+
+
+@pytest.mark.parametrize("interruption", [RuntimeError, KeyboardInterrupt, SystemExit])
+def test_an_interruption_leaves_the_old_file_and_nothing_else(tmp_path, interruption):
+    destination = tmp_path / "a.txt"
+    write_text(destination, "old")
+
+    def interrupted():
+        with atomic_path(destination) as temporary:
+            temporary.write_text("new")
+            raise interruption
+
+    with pytest.raises(interruption):
+        interrupted()
+    assert destination.read_text() == "old"
+    assert names_in(tmp_path) == ["a.txt"]
+
+
+def test_the_file_is_as_readable_as_the_umask_lets_it_be(tmp_path):
+    before = os.umask(0o027)
+    try:
+        write_text(tmp_path / "a", "x")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "a").stat().st_mode & 0o777 == 0o640
+
+
+def test_a_file_that_is_a_fault_of_the_block_is_not_called_a_fault_of_the_disk(tmp_path):
+    with pytest.raises(FileNotFoundError), atomic_path(tmp_path / "a"):
+        Path(tmp_path / "not there").read_text()
+
+
+@pytest.mark.parametrize("name", ["folder", "file/below", "n" * 300])
+def test_a_destination_that_cannot_be_is_one_sentence(tmp_path, name):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(CryosamuError, match="could not be written"):
+        write_text(tmp_path / name, "x")
+    assert names_in(tmp_path) == ["file", "folder"]
+
+
+WRITERS = {
+    "text": "write_text(destination, 'x' * 1_000_000)",
+    "map": "write_map(destination, Volume(noise, (1.0, 1.0, 1.0)), 'x')",
+    "compressed map": (
+        "write_map(destination.with_suffix('.map.gz'), Volume(noise, (1.0, 1.0, 1.0)), 'x')"
+    ),
+    "table": (
+        "write_table(destination, pd.DataFrame({'step': range(100_000), 'split': 'train',"
+        " 'metric': 'loss', 'value': noise.ravel()[:100_000], 'learning_rate': 0.1}), HISTORY)"
+    ),
+    "array": """
+with atomic_path(destination) as temporary, open(temporary, 'wb') as handle:
+    np.save(handle, noise)
+""",
+}
+
+
+@pytest.mark.parametrize("writer", WRITERS)
+def test_a_full_disk_is_one_sentence_and_nothing_is_left(tmp_path, writer):
+    """A real process that may write no file beyond 100 kB: what a full disk looks like."""
+    script = f"""
+import resource, signal, sys
+from pathlib import Path
+import numpy as np, pandas as pd
+from cryosamu.errors import CryosamuError
+from cryosamu.files import atomic_path, write_text
+from cryosamu.tables import HISTORY, write_table
+from cryosamu.volume.io import write_map
+from cryosamu.volume.volume import Volume
+noise = np.random.default_rng(0).normal(size=(50, 50, 50)).astype(np.float32)
+destination = Path({str(tmp_path)!r}) / "out.dat"
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+try:
+    {WRITERS[writer].strip().replace(chr(10), chr(10) + "    ")}
+except CryosamuError as error:
+    print(error)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.startswith(str(tmp_path))
+    assert "could not be written" in done.stdout
+    assert done.stdout.count("\n") == 1
+    assert done.stderr == ""
+    assert names_in(tmp_path) == []
+
+
+def test_a_checksum_is_that_of_the_whole_file(tmp_path):
+    content = np.random.default_rng(0).bytes(3_000_001)
+    (tmp_path / "a").write_bytes(content)
+    assert sha256_of(tmp_path / "a") == hashlib.sha256(content).hexdigest()
+
+
+def test_a_missing_file_and_a_folder_are_told_apart(tmp_path):
+    with pytest.raises(CryosamuError, match=r"this model does not exist"):
+        require_file(tmp_path / "a.cif", "model")
+    with pytest.raises(CryosamuError, match=r"this map is a folder"):
+        require_file(tmp_path, "map")
