@@ -1,0 +1,1 @@
+"""EMDB and RCSB clients, careful downloads, and a small archive of the same shape to serve."""

@@ -1,0 +1,91 @@
+"""Fixtures of the archive's tests: a tiny archive, a hostile server, the command line."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+
+import pytest
+from hostile_server import HostileServer, hostile_server
+from tiny_archive import TinyArchive
+
+from cryosamu.archive.client import ArchiveClient
+from cryosamu.archive.server import ArchiveServer
+from cryosamu.config import ArchiveSettings
+
+PROGRAM = (
+    "from cryosamu.cli import main; main.COMMANDS = ('catalogue', 'fetch', 'archive'); main.main()"
+)
+
+
+@pytest.fixture
+def archive(tmp_path) -> TinyArchive:
+    return TinyArchive(tmp_path / "archive")
+
+
+@pytest.fixture
+def served(archive) -> Iterator[ArchiveServer]:
+    with ArchiveServer(archive.root).running() as server:
+        yield server
+
+
+@pytest.fixture
+def hostile() -> Iterator[HostileServer]:
+    with hostile_server() as server:
+        yield server
+
+
+@pytest.fixture
+def client_for() -> Iterator[Callable[..., ArchiveClient]]:
+    """Return a function that opens a client of a server, in haste unless told otherwise."""
+    opened: list[ArchiveClient] = []
+
+    def open_client(url: str, **changes: object) -> ArchiveClient:
+        haste = {"retries": 2, "seconds_between_requests": 0, "timeout_seconds": 5}
+        opened.append(ArchiveClient(ArchiveSettings(mirror_root=url, **haste | changes)))
+        return opened[-1]
+
+    yield open_client
+    for client in opened:
+        client.close()
+
+
+@pytest.fixture
+def start(tmp_path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Return a function that starts the real command line in a process of its own."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start_process(*arguments: str, through: tuple[str, ...] = ()) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [*through, sys.executable, "-c", PROGRAM, *arguments],
+            cwd=tmp_path,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+        )
+        started.append(process)
+        return process
+
+    yield start_process
+    for process in started:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+@pytest.fixture
+def config_file(tmp_path) -> Callable[[str], str]:
+    """Return a function that writes a hasty configuration for a server's address."""
+
+    def write(url: str) -> str:
+        path = tmp_path / "config.yaml"
+        path.write_text(
+            f"archive: {{mirror_root: '{url}', retries: 1, seconds_between_requests: 0}}\n"
+        )
+        return str(path)
+
+    return write

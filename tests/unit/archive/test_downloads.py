@@ -1,0 +1,289 @@
+"""Downloads from archives that drop, cut, corrupt, delay and deny."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import shutil
+import threading
+import time
+from collections import namedtuple
+
+import pytest
+from hostile_server import chunked, give, page, status
+from tiny_archive import incompressible
+
+from cryosamu.archive.client import RefusalError
+from cryosamu.archive.fetch import fetch, wanted_map
+from cryosamu.errors import ArchiveError, CryosamuError
+
+FIRST = "ftp.ebi.ac.uk/pub/databases/emdb/structures/EMD-0093/map/emd_0093.map.gz"
+SECOND = "files.rcsb.org/pub/emdb/structures/EMD-0093/map/emd_0093.map.gz"
+CONTENT = incompressible(300_000)
+DATA = gzip.compress(CONTENT, mtime=0)
+
+
+@pytest.fixture
+def bring(hostile, client_for, tmp_path):
+    """Return a function that fetches EMD-0093 from the hostile server into a store."""
+
+    def run(known=None, **changes):
+        client = client_for(hostile.url, **changes)
+        return fetch(client, wanted_map("EMD-93", client.settings, tmp_path / "store"), known)
+
+    return run
+
+
+@pytest.fixture
+def place(tmp_path):
+    return tmp_path / "store" / "archive" / "maps" / "emd_0093.map.gz"
+
+
+def left_behind(place):
+    return sorted(file.name for file in place.parent.iterdir())
+
+
+def test_a_healthy_download_and_its_record(hostile, bring, place):
+    hostile.behaviours[FIRST] = [give(DATA)]
+    fetched = bring()
+    assert fetched.downloaded
+    assert fetched.record.model_dump() == {
+        "id": "EMD-0093", "kind": "map", "status": "ok", "path": str(place),
+        "bytes": len(DATA), "sha256": hashlib.sha256(DATA).hexdigest(),
+        "url": FIRST, "error": None,
+    }  # fmt: skip
+    assert place.read_bytes() == DATA
+    assert left_behind(place) == [place.name]
+    (headers,) = hostile.asked(FIRST)
+    assert headers["User-Agent"].startswith("CryoSAMU/")
+    assert "Range" not in headers
+
+
+@pytest.mark.parametrize("with_record", [True, False])
+def test_what_is_in_the_store_is_not_asked_for_again(hostile, bring, with_record):
+    hostile.behaviours[FIRST] = [give(DATA)]
+    first = bring()
+    again = bring(first.record if with_record else None)
+    assert not again.downloaded
+    assert again.record == first.record
+    assert len(hostile.requests) == 1
+
+
+def test_a_file_that_differs_from_its_record_is_fetched_again(hostile, bring, place):
+    hostile.behaviours[FIRST] = [give(DATA)]
+    record = bring().record
+    place.write_bytes(gzip.compress(b"someone else's map"))
+    assert bring(record).downloaded
+    assert place.read_bytes() == DATA
+
+
+def test_a_damaged_file_without_a_record_is_fetched_again(hostile, bring, place):
+    hostile.behaviours[FIRST] = [give(DATA)]
+    place.parent.mkdir(parents=True)
+    place.write_bytes(DATA[:1000])
+    assert bring().downloaded
+    assert place.read_bytes() == DATA
+
+
+def test_a_dropped_connection_goes_on_by_range(hostile, bring, place):
+    hostile.behaviours[FIRST] = [give(DATA, cut=100_000), give(DATA, cut=200_000), give(DATA)]
+    bring()
+    assert place.read_bytes() == DATA
+    ranges = [headers.get("Range") for headers in hostile.asked(FIRST)]
+    assert ranges == [None, "bytes=100000-", "bytes=200000-"]
+
+
+def test_a_server_without_ranges_starts_over(hostile, bring, place):
+    hostile.behaviours[FIRST] = [give(DATA, cut=100_000), give(DATA, ranges=False)]
+    bring()
+    assert place.read_bytes() == DATA
+
+
+def test_truncated_for_good_keeps_what_came_for_the_next_run(hostile, bring, place):
+    hostile.behaviours[FIRST] = [give(DATA, cut=150_000)]
+    with pytest.raises(RefusalError, match=r"ftp\.ebi.*after 150000 of \d+ bytes"):
+        bring()
+    assert left_behind(place) == [f"{place.name}.part"]
+    hostile.requests.clear()
+    hostile.behaviours[FIRST] = [give(DATA)]
+    bring()
+    assert place.read_bytes() == DATA
+    assert hostile.asked(FIRST)[0]["Range"] == "bytes=150000-"
+
+
+def test_a_file_changed_between_runs_is_not_spliced(hostile, bring, place):
+    older = gzip.compress(incompressible(300_000, seed=1), mtime=0)
+    hostile.behaviours[FIRST] = [give(older, cut=150_000)]
+    with pytest.raises(RefusalError):
+        bring()
+    hostile.behaviours[FIRST] = [give(DATA)]
+    bring()
+    assert place.read_bytes() == DATA
+
+
+def test_a_part_that_is_whole_already_is_only_checked(hostile, bring, place):
+    hostile.behaviours[FIRST] = [give(DATA)]
+    place.parent.mkdir(parents=True)
+    place.with_name(f"{place.name}.part").write_bytes(DATA)
+    bring()
+    assert place.read_bytes() == DATA
+    assert left_behind(place) == [place.name]
+
+
+def test_a_part_longer_than_the_file_is_thrown_away(hostile, bring, place):
+    hostile.behaviours[FIRST] = [give(DATA)]
+    place.parent.mkdir(parents=True)
+    place.with_name(f"{place.name}.part").write_bytes(DATA + b"more")
+    bring()
+    assert place.read_bytes() == DATA
+
+
+FLIPPED = DATA[:5000] + bytes([DATA[5000] ^ 0xFF]) + DATA[5001:]
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "sentence"),
+    [
+        (give(FLIPPED), "not a sound gzip file"),
+        (give(DATA[:-20]), "cut short"),
+        (give(DATA, claimed=len(DATA) - 1000), "cut short"),
+        (chunked(DATA[:-20]), "cut short"),
+        (chunked(DATA, whole=False), "always breaks off"),
+        (give(DATA, claimed=len(DATA) + 1000), "always breaks off"),
+        (page("<!DOCTYPE html><p>Please log in</p>"), "not a sound gzip file"),
+        (give(b""), "empty"),
+        (status(404), r"answers 404 \(Not Found\)"),
+        (status(403), r"answers 403 \(Forbidden\)"),
+    ],
+)
+def test_a_refusal_names_the_address_and_leaves_no_map(hostile, bring, place, behaviour, sentence):
+    hostile.behaviours[FIRST] = [behaviour]
+    with pytest.raises(RefusalError, match=sentence) as caught:
+        bring()
+    assert str(caught.value).startswith(f"https://{FIRST}: ")
+    assert str(caught.value).count("\n") == 0
+    assert not place.exists()
+    if "breaks off" not in sentence:
+        assert left_behind(place) == []
+
+
+def test_chunks_without_a_length_are_taken(hostile, bring, place):
+    hostile.behaviours[FIRST] = [chunked(DATA)]
+    bring()
+    assert place.read_bytes() == DATA
+
+
+def test_a_content_encoding_is_not_unpacked(hostile, bring, place):
+    hostile.behaviours[FIRST] = [give(DATA, Content_Encoding="gzip")]
+    bring()
+    assert place.read_bytes() == DATA
+
+
+def test_retry_after_is_honoured(hostile, bring, place):
+    hostile.behaviours[FIRST] = [status(429, Retry_After="1"), give(DATA)]
+    began = time.monotonic()
+    bring()
+    assert time.monotonic() - began >= 1
+    assert place.read_bytes() == DATA
+
+
+def test_a_passing_error_is_asked_again(hostile, bring, place):
+    hostile.behaviours[FIRST] = [status(500), status(503), give(DATA)]
+    bring()
+    assert place.read_bytes() == DATA
+
+
+def test_an_archive_that_is_down_is_no_refusal(hostile, bring, place):
+    hostile.behaviours[FIRST] = [status(503)]
+    with pytest.raises(ArchiveError, match=r"503.*after 3 tries; run again") as caught:
+        bring()
+    assert not isinstance(caught.value, RefusalError)
+    assert len(hostile.asked(FIRST)) == 3
+    assert left_behind(place) == []
+
+
+def test_nobody_listens(client_for, tmp_path):
+    client = client_for("http://127.0.0.1:9", retries=0)
+    with pytest.raises(ArchiveError, match=r"gives no answer.*refused") as caught:
+        fetch(client, wanted_map("EMD-93", client.settings, tmp_path))
+    assert not isinstance(caught.value, RefusalError)
+
+
+@pytest.mark.parametrize("fault", [status(404), give(FLIPPED), give(DATA, cut=70_000), status(500)])
+def test_the_second_mirror_stands_in_for_the_first(hostile, bring, place, fault):
+    hostile.behaviours[FIRST] = [fault]
+    hostile.behaviours[SECOND] = [give(DATA)]
+    assert bring().record.url == SECOND
+    assert place.read_bytes() == DATA
+
+
+def test_too_large_by_its_stated_length_is_not_downloaded(hostile, bring, place):
+    hostile.behaviours[FIRST] = [give(b"x" * 1000, claimed=3_000_000_000)]
+    with pytest.raises(RefusalError, match=r"larger than archive\.maximum_map_gigabytes \(2\)"):
+        bring(maximum_map_gigabytes=2)
+    assert left_behind(place) == []
+
+
+def test_too_large_without_a_stated_length(hostile, bring, place):
+    hostile.behaviours[FIRST] = [chunked(DATA)]
+    with pytest.raises(RefusalError, match="larger"):
+        bring(maximum_map_gigabytes=1e-4)
+    assert left_behind(place) == []
+
+
+def test_a_gzip_bomb_is_not_unpacked(hostile, bring, place):
+    bomb = gzip.compress(bytes(30_000_000))
+    assert len(bomb) < 100_000
+    hostile.behaviours[FIRST] = [give(bomb)]
+    with pytest.raises(RefusalError, match="larger"):
+        bring(maximum_map_gigabytes=0.02)
+    assert left_behind(place) == []
+
+
+def test_the_disk_is_looked_at_first(hostile, bring, place, monkeypatch):
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(2**40, 2**40, 2**26))
+    hostile.behaviours[FIRST] = [give(DATA)]
+    with pytest.raises(CryosamuError, match=r"GB free.*--store") as caught:
+        bring()
+    assert not isinstance(caught.value, ArchiveError)
+    assert left_behind(place) == []
+
+
+def test_a_transfer_that_crawls_is_given_up(hostile, bring):
+    hostile.behaviours[FIRST] = [give(DATA, piece=10, delay=0.05)]
+    with pytest.raises(RefusalError, match="bytes a second"):
+        bring(timeout_seconds=0.2, retries=1)
+
+
+def test_two_at_once_download_once(hostile, bring, place):
+    hostile.behaviours[FIRST] = [give(DATA, piece=30_000, delay=0.03)]
+    results = []
+    threads = [threading.Thread(target=lambda: results.append(bring())) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [one.record.sha256 for one in results] == [hashlib.sha256(DATA).hexdigest()] * 2
+    assert len(hostile.asked(FIRST)) == 1
+    assert left_behind(place) == [place.name]
+
+
+def test_requests_to_one_host_keep_their_distance(hostile, client_for):
+    hostile.behaviours["host/a"] = [page("a")]
+    client = client_for(hostile.url, seconds_between_requests=0.2)
+    began = time.monotonic()
+    for _ in range(3):
+        client.text("https://host/a")
+    assert time.monotonic() - began >= 0.4
+
+
+def test_a_broken_answer_in_text_is_asked_for_again(hostile, client_for):
+    hostile.behaviours["host/a"] = [give(b"whole answer", cut=5), give(b"whole answer")]
+    assert client_for(hostile.url).text("https://host/a") == "whole answer"
+
+
+def test_html_instead_of_json(hostile, client_for):
+    hostile.behaviours["host/a"] = [page("<!DOCTYPE html>\n<p>Down</p>")]
+    with pytest.raises(RefusalError, match=r"https://host/a: the answer is not JSON.*<!DOCTYPE"):
+        client_for(hostile.url).json("https://host/a")
