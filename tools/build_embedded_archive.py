@@ -25,9 +25,9 @@ from embedded_entries import (
     REJECTED,
     SPIKE_MAP,
     SPIKE_MODEL,
-    Placement,
     SimulatedEntry,
 )
+from embedded_grids import cut_out, grid_around, limits
 from embedded_metadata import Description, emdb_entry, enclosing_level, rcsb_entry
 from embedded_models import cut, extract, keep_beginning, shifted, state_sequence
 
@@ -35,7 +35,7 @@ from cryosamu.files import atomic_path, write_text
 from cryosamu.structure.model import heavy_atoms, read_model
 from cryosamu.structure.simulation import SimulationParameters, draw_parameters, simulate_map
 from cryosamu.volume.io import read_map, write_map
-from cryosamu.volume.volume import FileFrame, Volume
+from cryosamu.volume.volume import Volume
 
 DEFAULT_OUTPUT = Path(__file__).parents[1] / "src/cryosamu/archive/embedded"
 MAPS = "ftp.ebi.ac.uk/pub/databases/emdb/structures"
@@ -131,10 +131,11 @@ class Builder:
         structure = cut(path, entry.source, entry.pdb_id, title)
         if entry.placement == "zero":
             low, _ = limits(structure, entry)
-            structure = shifted(structure, tuple(float(-one) for one in low))
+            structure = shifted(structure, [-float(one) for one in low])
         grid = grid_around(structure, entry)
         parameters = parameters_of(entry)
-        volume = simulated_volume(structure, grid, parameters, entry.number)
+        seed = [entry.number, 1]
+        volume = simulated_volume(structure, grid, parameters, seed)
         keep_beginning(structure, entry.kept_fraction)
         structure = shifted(structure, entry.shift)
         about = Description(
@@ -142,7 +143,7 @@ class Builder:
             (enclosing_level(volume, structure), "SOFTWARE"), entry.method,
             simulation={
                 "generator": "cryosamu.structure.simulation.simulate_map",
-                "seed": entry.number,
+                "seed": seed,
                 "rounding": ROUNDING * AMPLITUDE,
                 "amplitude": AMPLITUDE,
                 "parameters": asdict(parameters),
@@ -181,7 +182,7 @@ class Builder:
 
 
 def parameters_of(entry: SimulatedEntry) -> SimulationParameters:
-    """Return the parameters drawn for an entry, with what the entry itself fixes."""
+    """Return the parameters drawn for an entry; one that fixes its noise is not masked."""
     rng = np.random.default_rng([entry.number, 0])
     parameters = draw_parameters(entry.resolution, rng)
     if entry.noise_to_signal is None:
@@ -190,62 +191,13 @@ def parameters_of(entry: SimulatedEntry) -> SimulationParameters:
 
 
 def simulated_volume(
-    structure: gemmi.Structure, grid: Volume, parameters: SimulationParameters, seed: int
+    structure: gemmi.Structure, grid: Volume, parameters: SimulationParameters, seed: list[int]
 ) -> Volume:
-    """Return the map of an entry, rounded; the model is read as it will be read from its file."""
-    rng = np.random.default_rng([seed, 1])
+    """Return the map of an entry, its voxels rounded."""
+    rng = np.random.default_rng(seed)
     volume = simulate_map(heavy_atoms(structure), grid, parameters, rng)
     rounded = np.rint(volume.data / ROUNDING) * (ROUNDING * AMPLITUDE)
     return volume.with_data(rounded.astype(np.float32))
-
-
-def limits(structure: gemmi.Structure, entry: SimulatedEntry) -> tuple[np.ndarray, np.ndarray]:
-    """Return the corners (x, y, z) in Å of the box that holds the model, where it moves included.
-
-    The corners lie on the lattice of the voxels.
-    """
-    positions = heavy_atoms(structure).positions
-    moved = np.concatenate([positions, positions + entry.shift])
-    low = np.floor((moved.min(axis=0) - entry.margin) / entry.voxel_size)
-    high = np.ceil((moved.max(axis=0) + entry.margin) / entry.voxel_size)
-    if entry.placement == "zero":
-        high[:] = low + (high - low).max()
-    return low * entry.voxel_size, high * entry.voxel_size
-
-
-def grid_around(structure: gemmi.Structure, entry: SimulatedEntry) -> Volume:
-    """Return the empty grid of an entry's map with the header that tells its place."""
-    low, high = limits(structure, entry)
-    start = np.rint(low / entry.voxel_size).astype(int)
-    counts = np.rint((high - low) / entry.voxel_size).astype(int)
-    frame = header(entry.placement, start, counts, entry.voxel_size)
-    voxel_size = (entry.voxel_size,) * 3
-    origin = tuple(float(one) for one in start * entry.voxel_size)
-    return Volume(np.zeros(counts[::-1], np.float32), voxel_size, origin, frame)
-
-
-def header(
-    placement: Placement, start: np.ndarray, counts: np.ndarray, voxel_size: float
-) -> FileFrame:
-    """Return the header words that put voxel 0 at `start` · voxel size (start, counts: x, y, z)."""
-    order = (3, 1, 2) if placement == "permuted" else (1, 2, 3)
-    by_words = placement == "origin"
-    nstart = tuple(0 if by_words else int(start[axis - 1]) for axis in order)
-    origin = tuple(float(one) if by_words else 0.0 for one in start * voxel_size)
-    sampling = counts + 24 if placement == "larger_cell" else counts
-    cell = tuple(float(one) for one in sampling * voxel_size)
-    return FileFrame(order, nstart, origin, tuple(int(one) for one in sampling), cell)
-
-
-def cut_out(whole: Volume, low: np.ndarray, high: np.ndarray) -> Volume:
-    """Return the part of a map between two corners (x, y, z in Å), its place in nstart."""
-    first = np.maximum(np.floor(whole.to_grid(low)), 0).astype(int)
-    last = np.minimum(np.ceil(whole.to_grid(high)) + 1, whole.shape[::-1]).astype(int)
-    (x0, y0, z0), (x1, y1, z1) = first, last
-    frame = header("nstart", first, last - first, whole.voxel_size[0])
-    origin = tuple(float(one) for one in whole.to_model_frame(first))
-    data = np.ascontiguousarray(whole.data[z0:z1, y0:y1, x0:x1])
-    return Volume(data, whole.voxel_size, origin, frame)
 
 
 def mmcif(structure: gemmi.Structure) -> Model:

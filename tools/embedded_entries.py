@@ -47,7 +47,7 @@ class SimulatedEntry:
     Attributes
     ----------
     number
-        EMDB number; also the seed of the map.
+        EMDB number; also the seed of parameters and map.
     pdb_id, name, source
         The real PDB entry, what it is, and where its coordinates were taken from.
     resolution, voxel_size

@@ -123,11 +123,15 @@ def rcsb_entry(about: Description, structure: gemmi.Structure, title: str) -> Js
 
 
 def enclosing_level(volume: Volume, structure: gemmi.Structure) -> float:
-    """Return the level that encloses the polymers' volume at 1.21 Å³ per dalton."""
+    """Return the level that encloses the polymers' volume at 1.21 Å³ per dalton.
+
+    Not below the lowest positive voxel: a segmented map is zero where it was not selected.
+    """
     mass = sum(site.atom.element.weight for site in structure[0].all())
     voxels = mass * _CUBIC_ANGSTROM_PER_DALTON / float(np.prod(volume.voxel_size))
     share = min(voxels / volume.data.size, 1.0)
-    return float(f"{np.quantile(volume.data, 1 - share):.4g}")
+    lowest = volume.data[volume.data > 0].min()
+    return float(f"{max(np.quantile(volume.data, 1 - share), lowest):.4g}")
 
 
 def _polymers(structure: gemmi.Structure, about: Description) -> list[gemmi.Entity]:

