@@ -88,13 +88,17 @@ def simulate_target(atoms: Atoms, grid: Volume, resolution: float, rule: TargetS
     resolution
         Reported resolution in Å; the target is no coarser than `rule.maximum_resolution`.
     """
-    sigma = gaussian_sigma(target_resolution(resolution, rule), rule.sigma_rule)
-    return simulate_density(atoms, grid, sigma)
+    return simulate_density(atoms, grid, target_sigma(resolution, rule))
 
 
 def target_resolution(resolution: float, rule: TargetSettings) -> float:
     """Return the resolution in Å that the target stands for."""
     return min(resolution, rule.maximum_resolution)
+
+
+def target_sigma(resolution: float, rule: TargetSettings) -> float:
+    """Return the width in Å of the target's Gaussians."""
+    return gaussian_sigma(target_resolution(resolution, rule), rule.sigma_rule)
 
 
 def fraction_inside(atoms: Atoms, volume: Volume) -> float:
@@ -167,31 +171,33 @@ def prepare_pair(
         raise MapError(f"{map_path}: {error}") from error
     except ModelError as error:
         raise ModelError(f"{model_path}: {error}") from error
-    pair = np.stack([prepared.data, wanted.data]).astype(np.float16)
     record = {
-        "shape": list(pair.shape),
-        "voxel_size": list(prepared.grid.voxel_size),
-        "origin": list(prepared.grid.origin),
         "scale_map": prepared.scale,
         "scale_target": wanted.scale,
         "resolution": resolution,
         "target_resolution": target_resolution(resolution, settings.target),
-        "target_sigma": gaussian_sigma(
-            target_resolution(resolution, settings.target), settings.target.sigma_rule
-        ),
+        "target_sigma": target_sigma(resolution, settings.target),
         "fraction_inside": inside,
         "provenance": provenance_record(
             settings.model_dump(mode="json"), {"map": map_path, "model": model_path}
         ),
     }
-    _write_pair(output_npy, pair, record)
+    _write_pair(output_npy, prepared, wanted.data, record)
 
 
-def _write_pair(output_npy: Path, pair: np.ndarray, record: dict[str, Any]) -> None:
+def _write_pair(
+    output_npy: Path, prepared: PreparedInput, target: FloatArray, record: dict[str, Any]
+) -> None:
+    pair = np.stack([prepared.data, target]).astype(np.float16)
+    frame = {
+        "shape": list(pair.shape),
+        "voxel_size": list(prepared.grid.voxel_size),
+        "origin": list(prepared.grid.origin),
+    }
     with (
         atomic_path(output_npy) as array_path,
         atomic_path(output_npy.with_suffix(".json")) as record_path,
     ):
         with open(array_path, "wb") as handle:
             np.save(handle, pair, allow_pickle=False)
-        record_path.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+        record_path.write_text(json.dumps(frame | record, indent=2) + "\n", encoding="utf-8")
