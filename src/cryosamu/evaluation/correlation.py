@@ -1,6 +1,6 @@
 """Map-model correlation in real space, as in cctbx 2025.11 (`mmtbx.maps.correlation.five_cc`).
 
-P. V. Afonine et al. (2018), Acta Cryst. D74, 814–840, section 2.6.
+P. V. Afonine et al. (2018), Acta Cryst. D74, 814–840.
 """
 
 from __future__ import annotations
@@ -9,15 +9,10 @@ from dataclasses import dataclass
 
 import gemmi
 import numpy as np
-import scipy.fft
 from numpy.typing import NDArray
 
-from cryosamu.evaluation.calculated import (
-    check_comparable,
-    in_box,
-    model_coefficients,
-    model_mask,
-)
+from cryosamu.evaluation.frame import check_not_constant
+from cryosamu.evaluation.reference import ModelReference
 from cryosamu.volume.volume import FloatArray, Volume
 
 DEFINITION = "cctbx-2025.11 five_cc"
@@ -58,26 +53,18 @@ def map_model_correlations(
 
     Raises
     ------
-    MapError, ModelError
-        As `check_comparable`.
+    MapError
+        When the map is constant or too coarse for `resolution`.
+    ModelError
+        When the model lies outside the map.
     """
-    check_comparable(volume, structure, resolution)
-    boxed = in_box(structure, volume)
-    calculated = calculated_map(boxed, volume, resolution)
-    return correlations(volume.data, calculated, model_mask(boxed, volume))
+    return correlations(volume.data, ModelReference(volume, structure, resolution))
 
 
-def calculated_map(boxed: gemmi.Structure, volume: Volume, resolution: float) -> FloatArray:
-    """Return the map calculated from the model, [nz, ny, nx], arbitrary scale."""
-    coefficients = model_coefficients(boxed, volume, resolution)
-    data = scipy.fft.irfftn(coefficients, s=volume.shape, workers=-1, overwrite_x=True)
-    return np.asarray(data, np.float32)
-
-
-def correlations(
-    data: FloatArray, calculated: FloatArray, inside: NDArray[np.bool_]
-) -> Correlations:
-    """Correlate two maps [nz, ny, nx] over the four sets of voxels that `inside` defines."""
+def correlations(data: FloatArray, reference: ModelReference) -> Correlations:
+    """Correlate voxels [nz, ny, nx] on the reference's grid with the model's map."""
+    check_not_constant(data)
+    calculated, inside = reference.calculated, reference.inside
     count = int(inside.sum())
     dense = _highest(calculated, count)
     peaks = dense | _highest(data, count)
@@ -92,8 +79,8 @@ def correlations(
 
 def _highest(data: FloatArray, count: int) -> NDArray[np.bool_]:
     """Return the voxels at or above the value that `count` others outrank."""
-    place = data.size - 1 - min(count, data.size - 1)
-    cutoff = np.partition(data.ravel(), place)[place]
+    place = max(data.size - 1 - count, 0)
+    cutoff = np.partition(data, place, axis=None)[place]
     selected: NDArray[np.bool_] = data >= cutoff
     return selected
 
@@ -102,10 +89,8 @@ def pearson(first: FloatArray, second: FloatArray) -> float:
     """Return Pearson's correlation of two float32 vectors, summed in float64; 0 if one is flat."""
     a = first - np.float32(first.mean(dtype=np.float64))
     b = second - np.float32(second.mean(dtype=np.float64))
-    covariance, aa, bb = (_dot(a, b), _dot(a, a), _dot(b, b))
-    if aa == 0 or bb == 0:
-        return 0.0
-    return covariance / (aa * bb) ** 0.5
+    covariance, aa, bb = _dot(a, b), _dot(a, a), _dot(b, b)
+    return covariance / float(np.sqrt(aa * bb)) if aa > 0 and bb > 0 else 0.0
 
 
 def _dot(a: FloatArray, b: FloatArray) -> float:
