@@ -49,6 +49,9 @@ AMPLITUDE = 2.0**-4
 ROUNDING = 2.0**-7
 """Voxels are multiples of this part of the standard deviation: files of half the size."""
 
+RELEASED = "2026-11-22T00:00:00"
+"""When this archive's own entries were made."""
+
 Model = tuple[gemmi.Structure, bytes]
 
 
@@ -81,10 +84,10 @@ class Builder:
         """Write EMD-3488 and 5NI1 as they are."""
         volume = read_map(extract(self.sources, "ccpem_utils", HAEMOGLOBIN_MAP, self.scratch))
         model = extract(self.sources, "ccpem_utils", HAEMOGLOBIN_MODEL, self.scratch)
-        title = "Cryo-EM structure of haemoglobin at 3.2 Å determined with the Volta phase plate"
+        title = "CryoEM structure of haemoglobin at 3.2 A determined with the Volta phase plate"
         about = Description(
             "EMD-3488", "5NI1", title, 3.2, (0.09, "AUTHOR"),
-            resolution_method="FSC 0.143 CUT-OFF", released="2017-07-05",
+            resolution_method="FSC 0.143 CUT-OFF",
         )  # fmt: skip
         map_bytes = (self.scratch / Path(HAEMOGLOBIN_MAP).name).read_bytes()
         self._write(about, (read_model(model), model.read_bytes()), volume, map_bytes, title)
@@ -100,7 +103,6 @@ class Builder:
         about = Description(
             "EMD-21457", "6VYB", f"{title}: cut-out of the N-terminal domain, not the whole map",
             3.2, (enclosing_level(volume, structure), "SOFTWARE"),
-            resolution_method="FSC 0.143 CUT-OFF", released="2020-03-11",
         )  # fmt: skip
         map_bytes = (self.scratch / Path(SPIKE_MAP).name).read_bytes()
         self._write(about, mmcif(structure), volume, map_bytes, f"{title}; {note}")
@@ -149,6 +151,8 @@ class Builder:
                 "parameters": asdict(parameters),
                 "role": entry.role,
             },
+            released=RELEASED,
+            resolution_method="OTHER",
             protein_only=entry.hidden_nucleic_acid,
         )  # fmt: skip
         label = f"Simulated from PDB {entry.pdb_id} by CryoSAMU, reported at {entry.resolution:g} A"

@@ -35,7 +35,7 @@ class Description:
     emdb_id, pdb_id, title, resolution (Å), method
         As in the archives.
     resolution_method, released
-        Kind of resolution, and date of release (ISO).
+        Kind of resolution, and date of release (ISO); None where our sources do not tell.
     contour
         (level, source): source is AUTHOR, or SOFTWARE where the level was computed.
     simulation
@@ -50,8 +50,8 @@ class Description:
     resolution: float
     contour: tuple[float, str]
     method: str = "singleParticle"
-    resolution_method: str = "OTHER"
-    released: str = "2026-11-22"
+    resolution_method: str | None = None
+    released: str | None = None
     simulation: Mapping[str, Any] | None = None
     protein_only: bool = False
 
@@ -62,12 +62,9 @@ def emdb_entry(about: Description, structure: gemmi.Structure, volume: Volume) -
         "emdb_id": about.emdb_id,
         "version": "3.0.2.8",
         "admin": {
-            "current_status": {
-                "code": {"valueOf_": "REL"},
-                "date": f"{about.released}T00:00:00",
-            },
+            "current_status": {"code": {"valueOf_": "REL"}},
             "cryosamu_simulated": about.simulation is not None,
-            "key_dates": {"map_release": f"{about.released}T00:00:00"},
+            "key_dates": {"map_release": about.released} if about.released else {},
             "title": about.title,
         },
         "crossreferences": {

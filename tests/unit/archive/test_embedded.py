@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from cryosamu.archive.answers import EmdbEntry, RcsbEntry, check_answer
 from cryosamu.archive.server import EMBEDDED
 from cryosamu.evaluation.correlation import map_model_correlations
+from cryosamu.evaluation.fsc import map_model_fsc
 from cryosamu.structure.model import heavy_atoms, protein_chains, read_model
 from cryosamu.structure.simulation import SimulationParameters, simulate_map
 from cryosamu.volume.io import read_map
@@ -179,8 +180,14 @@ def test_entries_to_keep_pass_every_filter_with_room(emdb_id):
     assert emdb_id == "EMD-3488" or 4 <= resolution(emdb_id) <= 8
 
 
+@pytest.mark.parametrize("emdb_id", ["EMD-900001", "EMD-900004", "EMD-900007", "EMD-900010"])
+def test_the_reported_resolution_is_where_map_and_model_part(emdb_id):
+    found = map_model_fsc(stored_map(emdb_id), model(emdb_id), resolution(emdb_id))
+    assert found.d_fsc_05_masked == pytest.approx(resolution(emdb_id), rel=0.1)
+
+
 def test_haemoglobin_correlates_as_published_for_this_definition():
-    assert cc_mask("EMD-3488") == pytest.approx(0.873, abs=1.5e-3)
+    assert cc_mask("EMD-3488") == pytest.approx(0.873, abs=1e-3)
 
 
 def test_no_two_proteins_are_alike_but_those_meant_to_be():
