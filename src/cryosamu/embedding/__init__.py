@@ -1,0 +1,1 @@
+"""Structure embeddings: a pre-trained encoder a chain, pooled to a fixed number of tokens."""

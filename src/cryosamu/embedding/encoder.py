@@ -1,0 +1,89 @@
+"""What every structure encoder offers, and how the settings choose one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cryosamu.config import EmbeddingSettings
+from cryosamu.errors import ConfigError
+from cryosamu.structure.model import ProteinChain
+
+if TYPE_CHECKING:
+    import torch
+
+
+class Encoder(Protocol):
+    """A pre-trained network that describes each residue of a backbone by a vector.
+
+    Attributes
+    ----------
+    name
+        The backend's name in the settings.
+    width
+        Length of a residue's vector.
+    fingerprint
+        SHA-256 of the file that the weights came from.
+    code_version
+        Changes when the backend's code does, so that stored embeddings are made again.
+    """
+
+    name: str
+    width: int
+    fingerprint: str
+    code_version: str
+
+    def visible(self, chain: ProteinChain) -> NDArray[np.bool_]:
+        """Return the residues, bool [residues], that have all the atoms this encoder needs."""
+        ...
+
+    def encode(self, chains: Sequence[ProteinChain]) -> list[NDArray[np.float32]]:
+        """Return float32 [residues, width] a chain, the given chains seen as one complex.
+
+        Rows of residues that are not visible mean nothing and must be masked.
+        """
+        ...
+
+
+def load_encoder(settings: EmbeddingSettings) -> Encoder:
+    """Return the encoder that the settings name, its weights loaded, ready on its device.
+
+    Raises
+    ------
+    CryosamuError
+        When the weights are absent or damaged, or the device is not there.
+    """
+    device = choose_device(settings.device)
+    if settings.backend == "protein_mpnn":
+        from cryosamu.embedding.protein_mpnn.encoder import ProteinMPNN
+
+        return ProteinMPNN.load(settings.weights, device)
+    from cryosamu.embedding.esm_if1.encoder import EsmIf1
+
+    return EsmIf1.load(settings.weights, device)
+
+
+def choose_device(name: str) -> torch.device:
+    """Return the torch device for `auto`, `cpu`, `cuda` or `cuda:N`.
+
+    Raises
+    ------
+    ConfigError
+        When the name is none of these, or this machine has no such device.
+    """
+    import torch
+
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    kind, _, number = name.partition(":")
+    if kind not in ("cpu", "cuda") or (number and not number.isdecimal()):
+        raise ConfigError(f"'{name}' is not a device; it is auto, cpu, cuda or cuda:N.")
+    if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
+        raise ConfigError(
+            f"the device '{name}' is not there; this machine has "
+            f"{torch.cuda.device_count()} CUDA devices, so ask for auto or cpu."
+        )
+    return torch.device(name)
