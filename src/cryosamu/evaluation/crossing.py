@@ -86,7 +86,7 @@ def _descend(hessian: Vector, target: Vector, start: Vector) -> Vector:
         changed = hessian @ moved - target
         pairs = [*pairs, (moved - x, changed - gradient)][-_PAIRS:]
         x, gradient = moved, changed
-        if np.linalg.norm(gradient) <= _GRADIENT_TOLERANCE * max(1, np.linalg.norm(x)):
+        if np.linalg.norm(gradient) <= _GRADIENT_TOLERANCE * max(1.0, float(np.linalg.norm(x))):
             break
     return x
 
@@ -94,9 +94,9 @@ def _descend(hessian: Vector, target: Vector, start: Vector) -> Vector:
 def _two_loops(gradient: Vector, pairs: list[tuple[Vector, Vector]]) -> Vector:
     """Return −(approximate inverse Hessian) · gradient from the last steps and their changes."""
     direction = -gradient
-    weights = []
+    weights: list[float] = []
     for step, change in reversed(pairs):
-        weight = (step @ direction) / (step @ change)
+        weight = float(step @ direction) / float(step @ change)
         weights.append(weight)
         direction = direction - weight * change
     if pairs:

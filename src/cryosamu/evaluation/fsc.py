@@ -145,7 +145,8 @@ class _Products:
             for values in (self.cross, self.first, self.second)
         )
         norm = np.sqrt(first * second)
-        return np.divide(cross, norm, out=np.zeros_like(norm), where=norm > 0)
+        fsc: NDArray[np.float64] = np.divide(cross, norm, out=np.zeros_like(norm), where=norm > 0)
+        return fsc
 
 
 def smooth(spatial_frequency: NDArray[np.float64], fsc: NDArray[np.float64]) -> FscCurve:

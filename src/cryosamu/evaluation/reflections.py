@@ -126,8 +126,10 @@ def _equal_shells(
 ) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
     """Return where shells of equal width begin among descending frequencies, and their middles.
 
-    Shell i holds |s| / width within i ± 1/2.
+    Shell i holds |s| / width within i ± 1/2; shells without reflections are left out.
     """
-    numbers = np.floor(frequencies / width + 0.5).astype(np.intp)
-    starts = np.flatnonzero(np.diff(numbers, prepend=numbers[0] + 1))
-    return np.append(starts, len(frequencies)), numbers[starts] * width
+    numbers = np.arange(int(frequencies[0] / width + 0.5), -1, -1)
+    starts = np.searchsorted(-frequencies, -(numbers + 0.5) * width)
+    filled = np.diff(starts, append=len(frequencies)) > 0
+    middles = np.asarray(numbers[filled] * width, np.float64)
+    return np.append(starts[filled], len(frequencies)), middles
