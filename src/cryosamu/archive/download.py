@@ -145,7 +145,7 @@ class _OneMirror:
             unit="B", unit_scale=True, disable=None,
         ) as progress:  # fmt: skip
             try:
-                for piece in _pieces(response, total and total - start):
+                for piece in _pieces(response):
                     self.part.append(piece)
                     position += len(piece)
                     progress.update(len(piece))
@@ -178,18 +178,9 @@ def _placement(response: requests.Response) -> tuple[int, int | None]:
     return int(found[1] or 0), int(found[2]) if found[2].isdigit() else None
 
 
-def _pieces(response: requests.Response, missing_bytes: int | None) -> Iterator[bytes]:
-    """Yield the body as it was sent, each piece as soon as it arrives.
-
-    Never asks beyond the stated length: http.client's read1 would wait for it (before 3.11.8).
-    """
-    while missing_bytes is None or missing_bytes > 0:
-        most = _PIECE_BYTES if missing_bytes is None else min(_PIECE_BYTES, missing_bytes)
-        piece: bytes = response.raw.read1(most, decode_content=False)
-        if not piece:
-            return
-        if missing_bytes is not None:
-            missing_bytes -= len(piece)
+def _pieces(response: requests.Response) -> Iterator[bytes]:
+    """Yield the body as it was sent, each piece as soon as it arrives."""
+    while piece := response.raw.read1(_PIECE_BYTES, decode_content=False):
         yield piece
 
 

@@ -38,6 +38,7 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
         path = self.path.split("?")[0].removeprefix("/")
         self.server.requests.append((path, dict(self.headers)))
         script = self.server.behaviours.get(path, [status(404)])
@@ -74,11 +75,15 @@ def give(
     ranges: bool = True,
     cut: int | None = None,
     claimed: int | None = None,
+    most: int | None = None,
     piece: int | None = None,
     delay: float = 0.0,
     **headers: str,
 ) -> Behaviour:
-    """Send a file: at most to byte `cut`, with a `claimed` length, in pieces with delays."""
+    """Send a file: at most to byte `cut`, with a `claimed` length, in pieces with delays.
+
+    Of a range that is asked for, an honest server may still send only the first `most` bytes.
+    """
 
     def behave(handler: Handler) -> None:
         start = _asked_offset(handler) if ranges else 0
@@ -87,10 +92,11 @@ def give(
         if start and start >= total:
             handler.head(416, {"Content-Range": f"bytes */{total}", "Content-Length": "0"})
             return
+        end = total if most is None else start + most
         if start:
-            more["Content-Range"] = f"bytes {start}-{total - 1}/{total}"
-        handler.head(206 if start else 200, {"Content-Length": str(total - start), **more})
-        body = data[start:cut]
+            more["Content-Range"] = f"bytes {start}-{end - 1}/{total}"
+        handler.head(206 if start else 200, {"Content-Length": str(end - start), **more})
+        body = data[start : end if cut is None else cut]
         step = piece or max(len(body), 1)
         for position in range(0, len(body), step):
             handler.wfile.write(body[position : position + step])

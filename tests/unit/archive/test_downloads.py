@@ -57,6 +57,7 @@ def test_a_healthy_download_and_its_record(hostile, bring, place):
     (headers,) = hostile.asked(FIRST)
     assert headers["User-Agent"].startswith("CryoSAMU/")
     assert "Range" not in headers
+    assert headers["Accept-Encoding"] == "identity"
 
 
 @pytest.mark.parametrize("with_record", [True, False])
@@ -91,6 +92,13 @@ def test_a_dropped_connection_goes_on_by_range(hostile, bring, place):
     assert place.read_bytes() == DATA
     ranges = [headers.get("Range") for headers in hostile.asked(FIRST)]
     assert ranges == [None, "bytes=100000-", "bytes=200000-"]
+
+
+def test_less_than_the_range_asked_for_is_not_the_end(hostile, bring, place):
+    hostile.behaviours[FIRST] = [give(DATA, cut=100_000), give(DATA, most=50_000), give(DATA)]
+    bring()
+    assert place.read_bytes() == DATA
+    assert hostile.asked(FIRST)[-1]["Range"] == "bytes=150000-"
 
 
 def test_a_server_without_ranges_starts_over(hostile, bring, place):
@@ -128,6 +136,7 @@ def test_a_part_that_is_whole_already_is_only_checked(hostile, bring, place):
     bring()
     assert place.read_bytes() == DATA
     assert left_behind(place) == [place.name]
+    assert len(hostile.requests) == 1
 
 
 def test_a_part_longer_than_the_file_is_thrown_away(hostile, bring, place):
@@ -281,6 +290,11 @@ def test_requests_to_one_host_keep_their_distance(hostile, client_for):
 def test_a_broken_answer_in_text_is_asked_for_again(hostile, client_for):
     hostile.behaviours["host/a"] = [give(b"whole answer", cut=5), give(b"whole answer")]
     assert client_for(hostile.url).text("https://host/a") == "whole answer"
+
+
+def test_a_posted_question_is_asked_again_too(hostile, client_for):
+    hostile.behaviours["host/a"] = [status(502), page('{"answer": 1}')]
+    assert client_for(hostile.url).json("https://host/a", {"question": 1}) == {"answer": 1}
 
 
 def test_html_instead_of_json(hostile, client_for):
