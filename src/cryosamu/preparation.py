@@ -23,7 +23,7 @@ from cryosamu.structure.density import gaussian_sigma, simulate_density
 from cryosamu.structure.model import Atoms, heavy_atoms, read_model
 from cryosamu.volume.grid import grid_shape, resample
 from cryosamu.volume.io import MAXIMUM_VOXELS, read_map
-from cryosamu.volume.normalise import normalise
+from cryosamu.volume.normalise import normalise, require_contrast
 from cryosamu.volume.volume import FloatArray, Volume
 
 PLAUSIBLE_VOXEL_SIZES = (0.2, 8.0)
@@ -73,6 +73,7 @@ def prepare_input(volume: Volume, settings: PreparationSettings) -> PreparedInpu
             f"the map would have {math.prod(shape):,} voxels at {settings.voxel_size:g} Å, "
             f"more than {MAXIMUM_VOXELS:,}; crop it, or check its voxel size."
         )
+    require_contrast(volume)
     grid = resample(volume, shape)
     normalised = normalise(grid, settings.percentile)
     return PreparedInput(normalised.data, grid, normalised.scale)

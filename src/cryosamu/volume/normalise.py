@@ -26,11 +26,22 @@ def normalise(volume: Volume, percentile: float = 99.999) -> Normalised:
     MapError
         When the map is constant or has no positive voxel.
     """
+    require_contrast(volume)
     data = volume.data
-    if data.min() == data.max():
-        raise MapError("the map is constant: there is no density to work on.")
     positive = data[data > 0]
     if positive.size == 0:
         raise MapError("the map has no positive voxel; is its contrast inverted?")
     scale = float(np.percentile(positive, percentile))
     return Normalised(np.clip(data / np.float32(scale), 0, 1), scale)
+
+
+def require_contrast(volume: Volume) -> None:
+    """Refuse a constant map; to be asked of a map as read, since resampling adds rounding.
+
+    Raises
+    ------
+    MapError
+        When all voxels have one value.
+    """
+    if volume.data.min() == volume.data.max():
+        raise MapError("the map is constant: there is no density to work on.")

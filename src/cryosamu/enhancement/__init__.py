@@ -1,0 +1,1 @@
+"""Enhancing whole maps: from a map in its own frame to an enhanced map in the same frame."""

@@ -1,0 +1,125 @@
+"""From a map file to an enhanced map file and the record beside it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from cryosamu.config import EmbeddingSettings, EnhancementSettings
+from cryosamu.enhancement.starter import starter_checkpoint
+from cryosamu.enhancement.structure import structure_tokens
+from cryosamu.enhancement.whole_map import Enhanced, enhance
+from cryosamu.errors import CryosamuError, MapError
+from cryosamu.files import atomic_path
+from cryosamu.network.checkpoint import load_checkpoint
+from cryosamu.provenance import provenance_record
+from cryosamu.volume.fourier import low_pass
+from cryosamu.volume.io import read_map, write_map
+
+_SUFFIXES = (".mrc", ".map", ".ccp4")
+
+
+def enhance_file(
+    map_path: Path | str,
+    output: Path | str,
+    *,
+    enhancement: EnhancementSettings,
+    embedding: EmbeddingSettings,
+    model_path: Path | str | None = None,
+    checkpoint: Path | str | None = None,
+    low_pass_resolution: float | None = None,
+    progress: bool = True,
+) -> dict[str, Any]:
+    """Enhance a map file; write the enhanced map and, under its name with .json, the record.
+
+    Parameters
+    ----------
+    output
+        Written in the frame of the map: grid, cell, origin, nstart, axis order; labels kept and
+        one added. The same inputs give the same bytes.
+    embedding
+        Where the encoder's weights lie and where to run it; used with a model alone.
+    model_path
+        A model in the map's frame; None enhances from density alone.
+    checkpoint
+        The packaged one where None.
+    low_pass_resolution
+        Å; drops what is finer from the enhanced map.
+
+    Returns
+    -------
+    The record.
+
+    Raises
+    ------
+    CryosamuError
+        When an input cannot be used or the output not be written; nothing is left then.
+    """
+    map_path, output = Path(map_path), Path(output)
+    checkpoint = Path(checkpoint) if checkpoint else starter_checkpoint()
+    inputs = {"map": map_path, "checkpoint": checkpoint}
+    if model_path is not None:
+        inputs["model"] = Path(model_path)
+    record_path = _record_path(output, list(inputs.values()))
+    if low_pass_resolution is not None and not 0 < low_pass_resolution <= 100:
+        raise CryosamuError(f"a low-pass at {low_pass_resolution:g} Å makes no sense; give Å > 0.")
+    # Entered before the work is done: a folder that cannot be written to is told at once.
+    with atomic_path(record_path) as temporary_record:
+        volume = read_map(map_path)
+        network, header = load_checkpoint(checkpoint)
+        structure = structure_tokens(model_path, volume, header, embedding) if model_path else None
+        try:
+            enhanced = enhance(
+                volume,
+                network,
+                header,
+                structure.tokens if structure else None,
+                structure.mask if structure else None,
+                enhancement,
+                progress,
+            )
+        except MapError as error:
+            raise MapError(f"{map_path}: {error}") from error
+        result = enhanced.volume
+        if low_pass_resolution is not None:
+            result = low_pass(result, low_pass_resolution)
+        record = {
+            "notes": list(header.notes),
+            "low_pass": low_pass_resolution,
+            **enhanced.record,
+            "provenance": provenance_record(
+                {
+                    "window": enhancement.window,
+                    "margin": enhancement.margin,
+                    "network": header.network.model_dump(mode="json"),
+                    "preparation": header.preparation.model_dump(mode="json"),
+                    "embedding": header.embedding.model_dump(mode="json") if structure else None,
+                },
+                inputs,
+            ),
+        }
+        temporary_record.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+        write_map(output, result, _label(enhanced, low_pass_resolution))
+    return record
+
+
+def _record_path(output: Path, inputs: list[Path]) -> Path:
+    name = output.name.removesuffix(".gz")
+    if not name.endswith(_SUFFIXES):
+        raise CryosamuError(
+            f"{output}: enhanced maps are MRC files; end the name in .mrc or .map, or with .gz."
+        )
+    record = output.with_name(name).with_suffix(".json")
+    for path in inputs:
+        if path.exists() and any(
+            target.exists() and path.samefile(target) for target in (output, record)
+        ):
+            raise CryosamuError(f"{output}: would overwrite {path}; choose another name.")
+    return record
+
+
+def _label(enhanced: Enhanced, low_pass_resolution: float | None) -> str:
+    structure = "with structure" if enhanced.record["structure_tokens"] else "density alone"
+    filtered = f", low-pass {low_pass_resolution:g} A" if low_pass_resolution else ""
+    return f"CryoSAMU: enhanced by a network ({structure}{filtered})"

@@ -1,0 +1,54 @@
+"""The structure tokens that a checkpoint expects of a user's model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cryosamu.config import EmbeddingSettings
+from cryosamu.embedding.embed import embed_model, pool_embedding
+from cryosamu.embedding.encoder import load_encoder
+from cryosamu.embedding.pooling import Pooled
+from cryosamu.errors import CheckpointError, ModelError
+from cryosamu.network.checkpoint import CheckpointHeader
+from cryosamu.preparation import require_inside
+from cryosamu.structure.model import heavy_atoms, protein_chains, read_model
+from cryosamu.volume.volume import Volume
+
+
+def structure_tokens(
+    model_path: Path | str, volume: Volume, header: CheckpointHeader, settings: EmbeddingSettings
+) -> Pooled:
+    """Embed and pool a model in the way that the checkpoint was trained with.
+
+    Parameters
+    ----------
+    volume
+        The map that the model is said to lie in.
+    settings
+        Where the weights of the encoder lie and where to run it; all else the checkpoint says.
+
+    Raises
+    ------
+    ModelError
+        When the model lies outside the map, or has no protein chain.
+    CheckpointError
+        When the encoder's weights are not those that the checkpoint was trained with.
+    """
+    structure = read_model(model_path)
+    try:
+        require_inside(heavy_atoms(structure), volume)
+    except ModelError as error:
+        raise ModelError(f"{model_path}: {error}") from error
+    if not protein_chains(structure):
+        raise ModelError(f"{model_path}: has no protein chain to embed; leave the model out.")
+    # The encoders take seconds on a CPU and are not tested on Apple's GPUs.
+    device = "cpu" if settings.device == "mps" else settings.device
+    weights = settings.weights if settings.backend == header.embedding.backend else None
+    wanted = header.embedding.model_copy(update={"device": device, "weights": weights})
+    encoder = load_encoder(wanted)
+    if encoder.fingerprint != header.weights_fingerprint:
+        raise CheckpointError(
+            f"the checkpoint was trained with other weights of {encoder.name} than those at hand; "
+            "set 'embedding.weights' to the weights that it was trained with."
+        )
+    return pool_embedding(embed_model(model_path, encoder, wanted), wanted.pooling)
