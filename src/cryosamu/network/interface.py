@@ -1,0 +1,57 @@
+"""What every network is to the rest of the software: a call and three facts about windows."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+from torch import Tensor, nn
+
+
+class EnhancementNetwork(nn.Module, ABC):
+    """A network that turns a normalised map, and structure tokens if there are any, into a map.
+
+    Attributes
+    ----------
+    stride
+        Window sizes, and the origins of windows in a map, are multiples of this, in voxels.
+    margin
+        Voxels from a window's edge beyond which its output equals the whole map's. For a network
+        that is not `tile_consistent`, the overlap that its authors blend over.
+    tile_consistent
+        Whether the output at a voxel depends on its surroundings alone, not on the window.
+    """
+
+    stride: int
+    margin: int
+    tile_consistent: bool
+
+    @abstractmethod
+    def forward(
+        self, density: Tensor, tokens: Tensor | None = None, token_mask: Tensor | None = None
+    ) -> Tensor:
+        """Return the enhanced density.
+
+        Parameters
+        ----------
+        density
+            float [batch, 1, z, y, x] in [0, 1]; every edge a multiple of `stride`.
+        tokens
+            float [batch, tokens, width]: pooled structure embedding. None, or an example whose
+            mask is empty, leaves the structure out.
+        token_mask
+            bool [batch, tokens], true for a real token; None where all are real.
+
+        Returns
+        -------
+        Tensor
+            float [batch, 1, z, y, x], not limited to [0, 1].
+        """
+
+    def require_shape(self, density: Tensor) -> None:
+        """Refuse an input that is not [batch, 1, z, y, x] with edges of whole strides."""
+        if density.ndim != 5 or density.shape[1] != 1:
+            raise ValueError(f"density is [batch, 1, z, y, x], not {tuple(density.shape)}")
+        if any(edge % self.stride for edge in density.shape[2:]):
+            raise ValueError(
+                f"edges {tuple(density.shape[2:])} are not multiples of the stride {self.stride}"
+            )
