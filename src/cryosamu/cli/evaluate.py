@@ -130,8 +130,17 @@ def _notes(judged: Sequence[Judged]) -> Iterator[str]:
             "taken as periodic."
         )
     for one in judged:
-        if "error" in one.settings and not one.low_passed:
+        if one.low_passed:
+            continue
+        if "error" in one.settings:
             yield f"{one.method} failed: {one.settings['error']}"
+        for name in ("masked", "unmasked"):
+            first_bin = one.settings.get(f"d_fsc_05_{name}_extrapolated_from")
+            if first_bin is not None:
+                yield (
+                    f"{one.method}: FSC-0.5 {name} is extrapolated, as cctbx does; the curve is "
+                    f"below 0.5 from {first_bin:.2f} Å on."
+                )
 
 
 def _write_json(

@@ -8,10 +8,13 @@ repeated here, shortened by what holds for a quadratic function.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
 _NEIGHBOURS = 5
+_PARAMETERS = 3
 _TRUST = 0.25
 """Å that the refined d may differ from the bin's."""
 
@@ -25,8 +28,28 @@ _MAXIMUM_STEPS = 1000
 Vector = NDArray[np.float64]
 
 
-def first_below(spatial_frequency: Vector, fsc: Vector, level: float) -> float | None:
-    """Return d in Å where a curve, coarse to fine, first falls below `level`; None if never.
+@dataclass(frozen=True)
+class Crossing:
+    """Where a curve first falls below a level.
+
+    Attributes
+    ----------
+    spacing
+        d in Å, as cctbx gives it.
+    first_bin
+        d in Å of the first bin below the level, before it is refined.
+    extrapolated
+        The refined d lies beyond the bins that refined it. cctbx gives it all the same; a map that
+        agrees with nothing can come out at 1 Å. `first_bin` is what to believe then.
+    """
+
+    spacing: float
+    first_bin: float
+    extrapolated: bool
+
+
+def first_below(spatial_frequency: Vector, fsc: Vector, level: float) -> Crossing | None:
+    """Return where a curve, coarse to fine, first falls below `level`; None if never.
 
     Parameters
     ----------
@@ -39,14 +62,18 @@ def first_below(spatial_frequency: Vector, fsc: Vector, level: float) -> float |
     if below.size == 0:
         return None
     middle = int(below[0])
-    spacing = float(1 / spatial_frequency[middle])
+    first_bin = float(1 / spatial_frequency[middle])
     # The last point is never part of the fit, in cctbx neither.
     window = slice(max(middle - _NEIGHBOURS, 0), min(middle + _NEIGHBOURS + 1, len(fsc) - 1))
-    if len(fsc[window]) < 3:
-        return spacing
-    c, b, a = fit_parabola(spatial_frequency[window], fsc[window])
-    refined = _root_near(a, b, c - level, spacing)
-    return spacing if refined is None else refined
+    nearby = spatial_frequency[window]
+    refined = None
+    if len(nearby) >= _PARAMETERS:
+        c, b, a = fit_parabola(nearby, fsc[window])
+        refined = _root_near(a, b, c - level, first_bin)
+    if refined is None:
+        return Crossing(first_bin, first_bin, extrapolated=False)
+    outside = not min(nearby[0], 1 / first_bin) <= 1 / refined <= max(nearby[-1], 1 / first_bin)
+    return Crossing(refined, first_bin, extrapolated=bool(outside))
 
 
 def _root_near(a: float, b: float, c: float, spacing: float) -> float | None:
@@ -64,9 +91,9 @@ def _root_near(a: float, b: float, c: float, spacing: float) -> float | None:
 
 def fit_parabola(x: Vector, y: Vector) -> Vector:
     """Return (c, b, a) of c + b x + a x², near the least-squares solution: see the module."""
-    powers = np.vander(x, 3, increasing=True)
+    powers = np.vander(x, _PARAMETERS, increasing=True)
     hessian, target = 2 * powers.T @ powers, 2 * powers.T @ y
-    solution = np.ones(3)
+    solution = np.ones(_PARAMETERS)
     for _ in range(_RESTARTS):
         solution = _descend(hessian, target, solution)
     return solution

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -123,21 +123,15 @@ def _makers(
 
 
 def _judge(name: str, made: MethodMap, reference: ModelReference) -> list[Judged]:
-    settings = {**made.settings, **_measured_with(reference)}
-    plain = _measure(made, reference)
-    metrics, curves = plain
-    if not made.band_limited:
-        smooth = low_pass(reference.grid.with_data(made.data), reference.resolution)
-        plain = _measure(MethodMap(smooth.data), reference)
-    return [
-        Judged(name, False, metrics, settings, curves),
-        Judged(name, True, plain[0], settings, plain[1]),
-    ]
+    plain = _measure(name, made, reference)
+    if made.band_limited:
+        return [plain, replace(plain, low_passed=True)]
+    smooth = low_pass(reference.grid.with_data(made.data), reference.resolution)
+    filtered = _measure(name, replace(made, data=smooth.data), reference)
+    return [plain, replace(filtered, low_passed=True)]
 
 
-def _measure(
-    made: MethodMap, reference: ModelReference
-) -> tuple[dict[str, float | None], fsc.MapModelFsc]:
+def _measure(name: str, made: MethodMap, reference: ModelReference) -> Judged:
     correlations = asdict(correlation.correlations(made.data, reference))
     curves = fsc.model_fsc(made.data, reference)
     metrics: dict[str, float | None] = {
@@ -147,7 +141,18 @@ def _measure(
         "fsc_average_unmasked": curves.unmasked.average,
         "fsc_average_masked": curves.masked.average,
     }
-    return metrics, curves
+    settings = {**made.settings, **_measured_with(reference), **_doubts(curves)}
+    return Judged(name, False, metrics, settings, curves)
+
+
+def _doubts(curves: fsc.MapModelFsc) -> dict[str, Setting]:
+    """Return the first bins below 0.5 of the crossings that cctbx extrapolates from them."""
+    crossings = {"unmasked": curves.unmasked.below_half, "masked": curves.masked.below_half}
+    return {
+        f"d_fsc_05_{name}_extrapolated_from": crossing.first_bin
+        for name, crossing in crossings.items()
+        if crossing is not None and crossing.extrapolated
+    }
 
 
 def _measured_with(reference: ModelReference) -> dict[str, Setting]:

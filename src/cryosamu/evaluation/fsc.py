@@ -10,7 +10,7 @@ import scipy.fft
 import scipy.signal
 from numpy.typing import NDArray
 
-from cryosamu.evaluation.crossing import first_below
+from cryosamu.evaluation.crossing import Crossing, first_below
 from cryosamu.evaluation.frame import check_not_constant
 from cryosamu.evaluation.reference import ModelReference
 from cryosamu.volume.volume import FloatArray, Volume
@@ -50,16 +50,21 @@ class ShellFsc:
         mtriage's bins after smoothing, to the corner of the box.
     shells
         Shells of equal width 1 / longest edge, unsmoothed.
-    d_fsc_05
-        Å where `smoothed` first falls below 0.5; None when it never does.
+    below_half
+        Where `smoothed` first falls below 0.5; None when it never does.
     average
         Σ N FSC / Σ N over the shells to the reference's resolution.
     """
 
     smoothed: FscCurve
     shells: FscCurve
-    d_fsc_05: float | None
+    below_half: Crossing | None
     average: float
+
+    @property
+    def d_fsc_05(self) -> float | None:
+        """Å where the curve first falls below 0.5; None when it never does."""
+        return None if self.below_half is None else self.below_half.spacing
 
 
 @dataclass(frozen=True)
@@ -121,7 +126,7 @@ def _shell_fsc(data: FloatArray, reference: ModelReference) -> ShellFsc:
     return ShellFsc(
         smoothed=smoothed,
         shells=FscCurve(reflections.shell_frequencies[::-1], in_shells[::-1]),
-        d_fsc_05=first_below(smoothed.spatial_frequency, smoothed.fsc, 0.5),
+        below_half=first_below(smoothed.spatial_frequency, smoothed.fsc, 0.5),
         average=average,
     )
 

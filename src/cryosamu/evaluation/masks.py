@@ -13,7 +13,10 @@ PROBE_RADIUS = 1.1
 """Å beyond the van der Waals radius that the mask reaches before it is shrunk."""
 
 SHRINK_RADIUS = 0.9
-"""Å by which the mask is shrunk again from outside."""
+"""Å by which the mask is shrunk again from outside; a voxel at just this distance stays."""
+
+_JUST_BELOW = 1 - 1e-12
+"""gemmi counts that voxel, cctbx does not: at voxels of 0.9 Å a quarter of the mask hangs on it."""
 
 SOFT_RADIUS_RATIO = 2.0
 """Both the widening and the σ of the soft mask, as multiples of the resolution."""
@@ -46,7 +49,7 @@ def model_mask(boxed: gemmi.Structure, volume: Volume, extra: float = 0.0) -> ND
     grid.set_unit_cell(boxed.cell)
     masker = gemmi.SolventMasker(gemmi.AtomicRadiiSet.Cctbx)
     masker.rprobe = PROBE_RADIUS + extra
-    masker.rshrink = SHRINK_RADIUS
+    masker.rshrink = SHRINK_RADIUS * _JUST_BELOW
     masker.ignore_hydrogen = False
     masker.ignore_zero_occupancy_atoms = False
     masker.island_min_volume = 0
