@@ -106,7 +106,8 @@ class ClusteringSettings(Section):
 class AlignmentSettings(Section):
     """How far a model may sit from where it fits its map best."""
 
-    maximum_shift: Angstrom = 3.0
+    maximum_shift: Angstrom = 2.0
+    minimum_gain: Fraction = 0.1
     minimum_inside: Fraction = 0.95
 
 

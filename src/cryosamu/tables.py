@@ -52,6 +52,16 @@ DECISIONS = _schema(
 )
 """One row a filter that saw the entry; `verdict` is keep, drop or fail."""
 
+CLUSTERS = _schema(
+    emdb_id=_TEXT,
+    cluster=_TEXT,
+    size=_COUNT,
+    representative=_TEXT,
+    representative_resolution=_NUMBER,
+    identity=_NUMBER,
+)
+"""One row an entry whose model was kept: the connected component over similar protein chains."""
+
 PAIRS = _schema(
     emdb_id=_TEXT,
     pdb_id=_TEXT,

@@ -1,0 +1,25 @@
+"""Whether the model lies inside the map's box."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cryosamu.curation.filter import Decision, Filter, decide
+from cryosamu.curation.measurement import Measurement
+
+
+@dataclass(frozen=True)
+class InsideFilter(Filter[Measurement]):
+    """Keep pairs whose model lies in the map's box with nearly all its atoms."""
+
+    minimum: float
+    name = "inside"
+
+    def judge(self, candidate: Measurement) -> Decision:
+        """Judge the share of atoms in the box."""
+        share = candidate.inside
+        reason = (
+            f"{100 * share:.1f} % of its model's atoms lie in the map's box; "
+            f"at least {100 * self.minimum:g} % must."
+        )
+        return decide(share >= self.minimum, share, self.minimum, reason)

@@ -1,0 +1,192 @@
+"""The stages of curation: metadata, models, maps. Each adds its decisions about every candidate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from functools import partial
+
+import pandas as pd
+from tqdm import tqdm
+
+from cryosamu.archive.record import FetchRecord
+from cryosamu.config import CurationSettings
+from cryosamu.curation.clustering import Membership, cluster_entries
+from cryosamu.curation.entry import Entry
+from cryosamu.curation.facts import ModelFacts, describe_model
+from cryosamu.curation.failure import Failure, attempt, fetched_path
+from cryosamu.curation.filter import Decision, Evidence, Filter
+from cryosamu.curation.filters import map_filters, metadata_filters, model_filters
+from cryosamu.curation.filters.redundancy import RedundancyFilter
+from cryosamu.curation.measurement import FailedMeasurement, Measurement
+from cryosamu.errors import ArchiveError, CryosamuError
+from cryosamu.structure.model import read_model
+from cryosamu.tables import CLUSTERS, DECISIONS, PAIRS
+
+
+@dataclass
+class Ledger:
+    """Decisions about entries in the order in which they were made."""
+
+    rows: list[dict[str, object]] = field(default_factory=list)
+
+    def note(self, entry: Entry, name: str, decision: Decision) -> bool:
+        """Write a decision down and return whether the entry goes on."""
+        key = {"emdb_id": entry.emdb_id, "pdb_id": entry.pdb_id, "filter": name}
+        self.rows.append(key | asdict(decision))
+        return decision.verdict == "keep"
+
+    def judge(self, entry: Entry, candidate: Evidence, filters: Iterable[Filter[Evidence]]) -> bool:
+        """Ask the filters in turn, up to the first that does not keep the candidate."""
+        return all(self.note(entry, one.name, one.judge(candidate)) for one in filters)
+
+    def gather(
+        self, entry: Entry, name: str, reason: str, source: Callable[[], Evidence]
+    ) -> Evidence | None:
+        """Return what `source` gives and note a keep with `reason`, or note why it failed."""
+        evidence = attempt(source)
+        if isinstance(evidence, Failure):
+            self.note(entry, name, Decision("fail", None, None, evidence.sentence))
+            return None
+        self.note(entry, name, Decision("keep", None, None, reason))
+        return evidence
+
+    def table(self) -> pd.DataFrame:
+        """Return a DECISIONS table."""
+        return pd.DataFrame(self.rows, columns=DECISIONS.names)
+
+
+def survivors(entries: Mapping[str, Entry], decisions: pd.DataFrame) -> dict[str, Entry]:
+    """Return the entries that have decisions, none of which stopped them.
+
+    Raises
+    ------
+    CryosamuError
+        When a decision is about an entry that the catalogue does not list.
+    """
+    stopped = set(decisions["emdb_id"][decisions["verdict"] != "keep"])
+    known = set(decisions["emdb_id"])
+    if strange := known - set(entries):
+        raise CryosamuError(
+            f"the decisions are about {min(strange)}, which the catalogue does not list; "
+            "make them from this catalogue."
+        )
+    return {key: entry for key, entry in entries.items() if key in known - stopped}
+
+
+def judge_metadata(
+    entries: Mapping[str, Entry], settings: CurationSettings, maximum_gigabytes: float
+) -> pd.DataFrame:
+    """Return the decisions that the catalogue alone allows."""
+    ledger = Ledger()
+    filters = metadata_filters(settings, maximum_gigabytes)
+    for entry in entries.values():
+        ledger.judge(entry, entry, filters)
+    return ledger.table()
+
+
+def judge_models(
+    entries: Mapping[str, Entry], records: Mapping[str, FetchRecord], settings: CurationSettings
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Look into the models of entries and keep one entry of each connected component.
+
+    Parameters
+    ----------
+    entries
+        Those that the metadata let through.
+    records
+        PDB id to what became of its download.
+
+    Returns
+    -------
+    decisions, clusters
+        A DECISIONS and a CLUSTERS table.
+    """
+    ledger = Ledger()
+    filters = model_filters(settings)
+    passed: dict[str, ModelFacts] = {}
+    for entry in tqdm(entries.values(), desc="models", unit="model", disable=None):
+        facts = ledger.gather(
+            entry, "model_file", "Its model was fetched and read.",
+            partial(_facts_of, entry, records),
+        )  # fmt: skip
+        if facts is not None and ledger.judge(entry, facts, filters):
+            passed[entry.emdb_id] = facts
+    members = cluster_entries(
+        {key: facts.sequences for key, facts in passed.items()},
+        {key: entries[key].resolution or float("inf") for key in passed},
+        settings.clustering,
+    )
+    redundancy = RedundancyFilter(settings.clustering.identity)
+    for key, member in members.items():
+        ledger.judge(entries[key], member, [redundancy])
+    return ledger.table(), _clusters_table(members.values())
+
+
+def _facts_of(entry: Entry, records: Mapping[str, FetchRecord]) -> ModelFacts:
+    record = records.get(entry.pdb_id or "")
+    if record is None:
+        raise ArchiveError(f"There is no record of a download of its model, {entry.pdb_id}.")
+    return describe_model(read_model(fetched_path(record)), entry.deposited_residues)
+
+
+def _clusters_table(members: Iterable[Membership]) -> pd.DataFrame:
+    return pd.DataFrame([asdict(member) for member in members], columns=CLUSTERS.names)
+
+
+def judge_maps(
+    entries: Mapping[str, Entry],
+    measurements: Mapping[str, Measurement | FailedMeasurement],
+    clusters: Mapping[str, str],
+    settings: CurationSettings,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Hold the measurements of pairs against the thresholds.
+
+    Parameters
+    ----------
+    entries
+        Those that metadata and models let through.
+    measurements
+        EMDB id to the measurement of its pair.
+    clusters
+        EMDB id to the name of its connected component.
+
+    Returns
+    -------
+    decisions, pairs
+        A DECISIONS table of this stage and the PAIRS that are left.
+    """
+    ledger = Ledger()
+    filters = map_filters(settings)
+    pairs = []
+    for entry in entries.values():
+        measured = ledger.gather(
+            entry, "measurement", "Its map was fetched and measured against its model.",
+            partial(_measurement_of, entry, measurements),
+        )  # fmt: skip
+        if measured is not None and ledger.judge(entry, measured, filters):
+            pairs.append(
+                {
+                    "emdb_id": entry.emdb_id,
+                    "pdb_id": entry.pdb_id,
+                    "resolution": entry.resolution,
+                    "contour_level": entry.contour_level,
+                    "cluster": clusters[entry.emdb_id],
+                    "correlation": measured.correlation(settings.correlation.kind),
+                    "simulated": entry.simulated,
+                }
+            )
+    return ledger.table(), pd.DataFrame(pairs, columns=PAIRS.names)
+
+
+def _measurement_of(
+    entry: Entry, measurements: Mapping[str, Measurement | FailedMeasurement]
+) -> Measurement:
+    measured = measurements.get(entry.emdb_id)
+    if measured is None:
+        raise CryosamuError("There is no measurement of its map against its model.")
+    if isinstance(measured, FailedMeasurement):
+        raise CryosamuError(measured.error)
+    if measured.pdb_id != entry.pdb_id:
+        raise CryosamuError(f"It was measured against {measured.pdb_id}, not {entry.pdb_id}.")
+    return measured

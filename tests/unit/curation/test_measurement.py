@@ -1,0 +1,137 @@
+import json
+
+import numpy as np
+import pytest
+from tiny_pairs import (
+    failed_record,
+    moved,
+    nucleotide,
+    record_of,
+    simulated_map,
+    structure_of,
+    two_helices,
+    write_cif,
+)
+
+from cryosamu.curation.measurement import (
+    FailedMeasurement,
+    Measurement,
+    measure_pair,
+    read_measurement,
+    write_measurement,
+)
+from cryosamu.errors import CryosamuError
+from cryosamu.evaluation.correlation import map_model_correlations
+from cryosamu.structure.model import read_model
+from cryosamu.volume.io import read_map, write_map
+
+RESOLUTION = 5.0
+KEYS = {
+    "emdb_id", "pdb_id", "error", "resolution", "cc_box", "cc_mask", "cc_volume", "cc_peaks",
+    "inside", "shift", "shift_length", "correlation_deposited", "correlation_best", "map_sha256",
+    "model_sha256",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """A map in a frame that does not start at 0, and its model."""
+    folder = tmp_path_factory.mktemp("pair")
+    structure = two_helices()
+    volume = simulated_map(structure, (56, 40, 44), (1.4, 1.5, 1.3), (-24.0, -44.0, -6.0))
+    write_map(folder / "emd_9001.map.gz", volume, "simulated for a test")
+    return folder / "emd_9001.map.gz", write_cif(structure, folder / "9TST.cif.gz")
+
+
+def measured(map_path, model_path):
+    return measure_pair(
+        record_of("EMD-9001", "map", map_path), record_of("9TST", "model", model_path), RESOLUTION
+    )
+
+
+def test_a_good_pair(files):
+    map_path, model_path = files
+    found = measured(map_path, model_path)
+    assert isinstance(found, Measurement)
+    direct = map_model_correlations(read_map(map_path), read_model(model_path), RESOLUTION)
+    assert found.cc_mask == direct.cc_mask
+    assert found.cc_box == direct.cc_box
+    assert found.correlation("cc_peaks") == direct.cc_peaks
+    assert found.inside == 1.0
+    assert found.shift_length < 0.3
+    assert found.map_sha256 == record_of("EMD-9001", "map", map_path).sha256
+
+
+def test_a_model_far_outside_still_gets_its_shift(files, tmp_path):
+    far = write_cif(moved(two_helices(), (300, 0, 0)), tmp_path / "9TST.cif.gz")
+    found = measured(files[0], far)
+    assert isinstance(found, Measurement)
+    assert found.inside == 0
+    assert found.cc_mask is None
+    assert found.shift == pytest.approx((-300, 0, 0), abs=0.5)
+    assert found.gain > 0.5
+
+
+def test_the_same_pair_gives_the_same_bytes_and_reads_back(files, tmp_path):
+    for name in ("first.json", "second.json"):
+        write_measurement(tmp_path / name, measured(*files))
+    text = (tmp_path / "first.json").read_bytes()
+    assert text == (tmp_path / "second.json").read_bytes()
+    assert set(json.loads(text)) == KEYS
+    assert read_measurement(tmp_path / "first.json") == measured(*files)
+
+
+def test_a_failed_fetch_carries_the_sentence_of_the_archive(files, tmp_path):
+    refused = failed_record("EMD-9001", "map", "files.example/emd_9001.map.gz: 404, not there.")
+    found = measure_pair(refused, record_of("9TST", "model", files[1]), RESOLUTION)
+    assert isinstance(found, FailedMeasurement)
+    assert found.error == "files.example/emd_9001.map.gz: 404, not there."
+    write_measurement(tmp_path / "failed.json", found)
+    values = json.loads((tmp_path / "failed.json").read_text())
+    assert set(values) == KEYS
+    assert values["cc_mask"] is None
+    assert read_measurement(tmp_path / "failed.json") == found
+
+
+def broken(tmp_path, kind):
+    path = tmp_path / f"broken.{kind}"
+    match kind:
+        case "text":
+            path.write_text("<html>not found</html>")
+        case "empty":
+            path.write_bytes(b"")
+        case "gzip":
+            path.write_bytes(b"\x1f\x8b\x08\x00broken")
+    return path
+
+
+@pytest.mark.parametrize("kind", ["text", "empty", "gzip"])
+def test_files_that_are_not_what_they_should_be_are_sentences(files, tmp_path, kind):
+    path = broken(tmp_path, kind)
+    for found in (measured(path, files[1]), measured(files[0], path)):
+        assert isinstance(found, FailedMeasurement)
+        assert str(path) in found.error
+        assert "\n" not in found.error
+
+
+def test_a_constant_map_is_a_sentence(files, tmp_path):
+    volume = read_map(files[0])
+    write_map(tmp_path / "flat.map.gz", volume.with_data(np.ones_like(volume.data)), "flat")
+    found = measured(tmp_path / "flat.map.gz", files[1])
+    assert isinstance(found, FailedMeasurement)
+    assert "constant" in found.error
+
+
+def test_nucleic_acid_is_measured_like_any_model(files, tmp_path):
+    strand = structure_of({"X": [nucleotide(n + 1, "DG") for n in range(8)]})
+    found = measured(files[0], write_cif(strand, tmp_path / "9DNA.cif.gz"))
+    assert isinstance(found, Measurement)
+    assert found.correlation_deposited < 0.5
+
+
+def test_other_json_is_refused(tmp_path):
+    path = tmp_path / "other.json"
+    for text in ("{}", "[1]", "not json", '{"emdb_id": "EMD-1"}'):
+        path.write_text(text)
+        with pytest.raises(CryosamuError, match="is not a measurement of a pair"):
+            read_measurement(path)
