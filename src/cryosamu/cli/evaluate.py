@@ -69,13 +69,12 @@ def evaluate(
         --method enhanced=enhanced.mrc --json figures.json
     """
     from cryosamu.config import read_config
-    from cryosamu.evaluation.entry import curves_table, evaluation_table, judge_entry
+    from cryosamu.evaluation.entry import judge_entry
     from cryosamu.structure.model import read_model
-    from cryosamu.tables import CURVES, EVALUATION, write_table
     from cryosamu.volume.io import read_map
 
-    settings = read_config(config).evaluation
     finished = _finished_maps(method or [])
+    settings = read_config(config).evaluation
     deposited, structure = read_map(map_path), read_model(model_path)
     try:
         judged = judge_entry(deposited, structure, resolution, settings, finished, contour)
@@ -84,10 +83,7 @@ def evaluate(
     typer.echo(_page(judged))
     for note in _notes(judged):
         typer.echo(f"note: {note}", err=True)
-    if table is not None:
-        write_table(table, evaluation_table(judged, emdb_id, pdb_id), EVALUATION)
-    if curves is not None:
-        write_table(curves, curves_table(judged, emdb_id), CURVES)
+    _write_tables(judged, table, curves, emdb_id, pdb_id)
     if json_path is not None:
         given = {"resolution": resolution, "contour": contour, **settings.model_dump(mode="json")}
         inputs = {"map": map_path, "model": model_path}
@@ -141,6 +137,20 @@ def _notes(judged: Sequence[Judged]) -> Iterator[str]:
                     f"{one.method}: FSC-0.5 {name} is extrapolated, as cctbx does; the curve is "
                     f"below 0.5 from {first_bin:.2f} Å on."
                 )
+
+
+def _write_tables(
+    judged: Sequence[Judged], table: Path | None, curves: Path | None, emdb_id: str, pdb_id: str
+) -> None:
+    if table is None and curves is None:
+        return
+    from cryosamu.evaluation.rows import curves_table, evaluation_table
+    from cryosamu.tables import CURVES, EVALUATION, write_table
+
+    if table is not None:
+        write_table(table, evaluation_table(judged, emdb_id, pdb_id), EVALUATION)
+    if curves is not None:
+        write_table(curves, curves_table(judged, emdb_id), CURVES)
 
 
 def _write_json(

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import gemmi
 import numpy as np
 import scipy.fft
-import scipy.signal
 from numpy.typing import NDArray
 
 from cryosamu.evaluation.crossing import Crossing, first_below
@@ -155,14 +154,23 @@ class _Products:
 
 
 def smooth(spatial_frequency: NDArray[np.float64], fsc: NDArray[np.float64]) -> FscCurve:
-    """Return a curve, coarse to fine, smoothed by Savitzky and Golay's filter below 15 Å.
+    """Return a curve, coarse to fine, smoothed at bins finer than 15 Å.
 
-    Half window 10 bins, degree 2, mirrored at both ends; ten bins or fewer stay as they are.
+    By the filter of A. Savitzky & M. J. E. Golay (1964), Anal. Chem. 36, 1627: half window 10
+    bins, degree 2, mirrored at both ends. Ten bins or fewer stay as they are.
     """
     order = np.argsort(spatial_frequency)
     frequencies, values = spatial_frequency[order], fsc[order]
     fine = frequencies >= 1 / _SMOOTHED_BELOW
     if len(values) > _HALF_WINDOW and fine.any():
-        window = 2 * _HALF_WINDOW + 1
-        values[fine] = scipy.signal.savgol_filter(values[fine], window, _DEGREE, mode="mirror")
+        weights = _savitzky_golay_weights(_HALF_WINDOW, _DEGREE)
+        mirrored = np.pad(values[fine], _HALF_WINDOW, mode="reflect")
+        values[fine] = np.convolve(mirrored, weights, mode="valid")
     return FscCurve(frequencies, values)
+
+
+def _savitzky_golay_weights(half_window: int, degree: int) -> NDArray[np.float64]:
+    """Return the weights whose sum is the value at 0 of the polynomial fitted to a window."""
+    powers = np.vander(np.arange(-half_window, half_window + 1), degree + 1, increasing=True)
+    weights: NDArray[np.float64] = np.linalg.pinv(powers)[0]
+    return weights

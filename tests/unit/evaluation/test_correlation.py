@@ -31,7 +31,7 @@ def test_calculated_map_correlates_with_itself(reference):
     assert correlations(-reference.calculated, reference).cc_box == pytest.approx(-1, abs=1e-6)
 
 
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=12)
 @given(
     scale=st.floats(1e-3, 1e3),
     offset=st.floats(-1, 1),
@@ -63,7 +63,7 @@ def test_each_figure_is_pearsons_over_its_voxels(reference):
     assert len(set(np.round(figures(found), 3))) == 4
 
 
-@settings(deadline=None, max_examples=15)
+@settings(deadline=None, max_examples=8)
 @given(shift=st.tuples(*[st.floats(-500, 500)] * 3))
 def test_moving_map_and_model_together_changes_nothing(reference, shift):
     volume = reference.grid.with_data(reference.calculated + noise(reference.grid).data)

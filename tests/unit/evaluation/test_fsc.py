@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import scipy.fft
+import scipy.signal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_pairs import empty, molecule, moved, noise
@@ -32,7 +33,7 @@ def test_a_map_agrees_with_itself_at_every_frequency(reference):
     assert found.unmasked.average == pytest.approx(1, abs=1e-4)
 
 
-@settings(deadline=None, max_examples=10)
+@settings(deadline=None, max_examples=6)
 @given(scale=st.floats(1e-2, 1e2), offset=st.floats(-1, 1), seed=st.integers(0, 99))
 def test_scale_and_offset_change_nothing(reference, scale, offset, seed):
     data = own_map(reference)
@@ -151,6 +152,13 @@ def test_smoothing_keeps_parabolas_and_coarse_bins():
     np.testing.assert_array_equal(found.fsc[coarse], rough[coarse])
     assert found.fsc[~coarse].std() < 0.1
     np.testing.assert_array_equal(smooth(s[:10], rough[:10]).fsc, rough[:10])
+
+
+def test_smoothing_is_scipys_filter():
+    values = np.random.default_rng(0).uniform(size=80)
+    s = np.linspace(0.07, 0.4, 80)
+    expected = scipy.signal.savgol_filter(values, 21, 2, mode="mirror")
+    np.testing.assert_allclose(smooth(s, values).fsc, expected, atol=1e-12)
 
 
 def test_smoothing_sorts_from_coarse_to_fine():

@@ -1,0 +1,125 @@
+"""`cryosamu evaluate` as a process of its own."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from small_pairs import empty, molecule, moved, noise
+
+from cryosamu.cli.evaluate import evaluate
+from cryosamu.errors import CryosamuError
+from cryosamu.evaluation.correlation import map_model_correlations
+from cryosamu.evaluation.reference import ModelReference
+from cryosamu.files import sha256_of
+from cryosamu.tables import CURVES, EVALUATION, read_table
+from cryosamu.volume.io import write_map
+
+RESOLUTION = 4.0
+PROGRAM = """
+import sys
+from cryosamu.cli import evaluate, main
+main.COMMANDS = ("evaluate", "fetch")
+main.main()
+"""
+
+
+def run(*arguments, folder):
+    return subprocess.run(
+        [sys.executable, "-c", PROGRAM, "evaluate", *map(str, arguments)],
+        cwd=folder, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pair")
+    grid = empty((40, 38, 36), (1.2, 1.2, 1.2), (10.0, 20.0, 30.0))
+    structure = moved(molecule(spread=10), grid.origin)
+    calculated = ModelReference(grid, structure, RESOLUTION).calculated
+    volume = grid.with_data(calculated / calculated.std() + noise(grid).data)
+    write_map(folder / "map.mrc", volume, "a test")
+    write_map(folder / "flat.mrc", grid, "a test")
+    write_map(folder / "enhanced.mrc", grid.with_data(calculated), "a test")
+    structure.setup_entities()
+    structure.make_mmcif_document().write_file(str(folder / "model.cif"))
+    moved(structure, (400, 0, 0)).write_pdb(str(folder / "away.pdb"))
+    return folder
+
+
+def test_figures_tables_and_provenance(folder, tmp_path):
+    done = run(
+        "map.mrc", "model.cif", "--resolution", RESOLUTION, "--method", "enhanced=enhanced.mrc",
+        "--method", "other=absent.mrc", "--contour", 2, "--emdb-id", "EMD-1", "--pdb-id", "1ABC",
+        "--json", tmp_path / "all.json", "--table", tmp_path / "t.parquet",
+        "--curves", tmp_path / "c.parquet",
+        folder=folder,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    figures = json.loads((tmp_path / "all.json").read_text())
+    from cryosamu.structure.model import read_model
+    from cryosamu.volume.io import read_map
+
+    expected = map_model_correlations(
+        read_map(folder / "map.mrc"), read_model(folder / "model.cif"), RESOLUTION
+    )
+    for name in ("cc_box", "cc_mask", "cc_volume", "cc_peaks"):
+        assert figures[name] == pytest.approx(getattr(expected, name), abs=1e-9)
+    assert 3 < figures["d_fsc_05_masked"] < 6
+    assert 3 < figures["d_fsc_05_unmasked"] < 6
+    assert figures["methods"]["enhanced"]["as_is"]["cc_box"] == pytest.approx(1, abs=1e-4)
+    assert figures["methods"]["low_pass_masked"]["settings"]["mask_level"] == 2
+    assert figures["provenance"]["settings"]["resolution"] == RESOLUTION
+    inputs = figures["provenance"]["inputs"]
+    assert inputs["map"]["sha256"] == sha256_of(folder / "map.mrc")
+    assert set(inputs) == {"map", "model", "enhanced"}
+
+    table = read_table(tmp_path / "t.parquet", EVALUATION)
+    assert set(table["emdb_id"]) == {"EMD-1"}
+    assert set(table["pdb_id"]) == {"1ABC"}
+    assert set(read_table(tmp_path / "c.parquet", CURVES)["curve"]) == {"masked", "unmasked"}
+
+    lines = done.stdout.splitlines()
+    assert "CC_mask" in lines[0]
+    assert lines[1].split()[:4] == ["deposited", "as", "it", "is"]
+    assert f"{expected.cc_mask:.3f}" in lines[1]
+    assert "other failed: absent.mrc: this map does not exist" in done.stderr
+
+
+def test_help_shows_a_worked_example(folder):
+    done = run("--help", folder=folder)
+    assert "cryosamu evaluate emd_1234.map.gz 1abc.cif.gz --resolution 5.2" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("map.mrc", "model.cif", "--resolution", "-3"), "resolution must be a positive number"),
+        (("map.mrc", "away.pdb", "--resolution", "4"), "the model lies outside the map"),
+        (("none.mrc", "model.cif", "--resolution", "4"), "none.mrc: this map does not exist"),
+        (("map.mrc", "map.mrc", "--resolution", "4"), "map.mrc: holds no atoms"),
+    ],
+)
+def test_bad_input_ends_in_one_sentence(folder, tmp_path, arguments, sentence):
+    table = tmp_path / "t.parquet"
+    done = run(*arguments, "--table", table, folder=folder)
+    assert done.returncode == 1
+    assert sentence in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("method", "sentence"),
+    [("enhanced", "must be NAME=MAP"), ("=map.mrc", "must be NAME=MAP"), ("a=", "must be NAME=MAP"),
+     ("low_pass=map.mrc", "'low_pass' is taken"), ("envelope=map.mrc", "'envelope' is taken")],
+)  # fmt: skip
+def test_methods_need_a_name_of_their_own(method, sentence):
+    with pytest.raises(CryosamuError, match=sentence):
+        evaluate(Path("m"), Path("m"), 4.0, method=["mine=map.mrc", method])
+
+
+def test_a_method_is_given_once():
+    with pytest.raises(CryosamuError, match="'mine' is taken"):
+        evaluate(Path("m"), Path("m"), 4.0, method=["mine=a.mrc", "mine=b.mrc"])
