@@ -123,11 +123,9 @@ def protein_chains(structure: gemmi.Structure) -> list[ProteinChain]:
 
     Nucleic acids, ligands, waters and free amino acids are left out; modified residues stay.
     """
-    single = structure.clone()
-    single.remove_alternative_conformations()
-    entities = {label: entity for entity in single.entities for label in entity.subchains}
+    entities = {label: entity for entity in structure.entities for label in entity.subchains}
     chains = []
-    for chain in single[0]:
+    for chain in structure[0]:
         for span in chain.subchains():
             entity = entities.get(span.subchain_id())
             if entity is None or entity.entity_type != gemmi.EntityType.Polymer:
@@ -144,7 +142,7 @@ def _protein_chain(
     backbone = np.full((len(residues), 4, 3), np.inf, np.float32)
     observed = np.zeros(len(residues), np.bool_)
     for row, residue in enumerate(residues):
-        atoms = [residue.find_atom(n, "*", gemmi.Element(n[0])) for n in BACKBONE_ATOMS]
+        atoms = _one_conformer(residue)
         if all(atom is not None for atom in atoms[:3]):
             observed[row] = True
             for place, atom in enumerate(atoms):
@@ -162,6 +160,18 @@ def _protein_chain(
         backbone=backbone,
         observed=observed,
     )
+
+
+def _one_conformer(residue: gemmi.Residue) -> list[gemmi.Atom | None]:
+    """Return N, CA, C, O of the first conformer that has the first three, never a mixture."""
+    labels = dict.fromkeys(atom.altloc for atom in residue if atom.has_altloc())
+    atoms: list[gemmi.Atom | None] = [None] * len(BACKBONE_ATOMS)
+    # An atom without a label belongs to every conformer.
+    for label in labels or ["\0"]:
+        atoms = [residue.find_atom(n, label, gemmi.Element(n[0])) for n in BACKBONE_ATOMS]
+        if all(atom is not None for atom in atoms[:3]):
+            break
+    return atoms
 
 
 def _letters(names: list[str]) -> str:

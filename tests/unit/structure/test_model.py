@@ -92,6 +92,30 @@ def test_one_conformer_is_taken_where_a_residue_has_two(tmp_path):
     assert chain.backbone[1, :, 0].tolist() == [20, 21, 22, 23]
 
 
+def test_a_conformer_is_not_mixed_from_two_whatever_the_order_of_its_atoms(tmp_path):
+    both = [
+        backbone("A", 2, altloc=altloc, shift=shift) for altloc, shift in (("A", 0.0), ("B", 0.5))
+    ]
+    lines = [
+        *backbone("A", 1), both[0][0], both[1][0], both[1][1], both[0][1],
+        *both[0][2:], *both[1][2:], *backbone("A", 3),
+    ]  # fmt: skip
+    (chain,) = chains_of(tmp_path, lines)
+    assert chain.backbone[1, :, 0].tolist() == [20, 21, 22, 23]
+
+
+def test_the_conformer_with_a_backbone_is_taken(tmp_path):
+    lines = [
+        *backbone("A", 1),
+        *backbone("A", 2, altloc="A", atoms=("CA", "O")),
+        *backbone("A", 2, altloc="B", shift=0.5),
+        *backbone("A", 3),
+    ]
+    (chain,) = chains_of(tmp_path, lines)
+    assert chain.observed.all()
+    assert chain.backbone[1, :, 0].tolist() == [20.5, 21.5, 22.5, 23.5]
+
+
 def test_two_residues_at_one_place_count_once(tmp_path):
     """Microheterogeneity: serine or threonine under the same number."""
     lines = [
