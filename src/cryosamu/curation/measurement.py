@@ -97,7 +97,17 @@ def measure_pair(
     ----------
     resolution
         Reported, Å.
+
+    Raises
+    ------
+    CryosamuError
+        When a record is not of a map, or not of a model.
     """
+    for record, kind in ((map_record, "map"), (model_record, "model")):
+        if record.kind != kind:
+            raise CryosamuError(
+                f"{record.id}: this is the record of a {record.kind}, not a {kind}."
+            )
     measured = attempt(partial(_measured, map_record, model_record, resolution))
     if isinstance(measured, Measurement):
         return measured

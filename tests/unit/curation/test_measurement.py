@@ -135,3 +135,9 @@ def test_other_json_is_refused(tmp_path):
         path.write_text(text)
         with pytest.raises(CryosamuError, match="is not a measurement of a pair"):
             read_measurement(path)
+
+
+def test_swapped_records_are_refused(files):
+    map_record = record_of("EMD-9001", "map", files[0])
+    with pytest.raises(CryosamuError, match="EMD-9001: this is the record of a map, not a model"):
+        measure_pair(map_record, map_record, RESOLUTION)

@@ -20,12 +20,8 @@ class PolymersFilter(Filter[Entry]):
 
     def judge(self, candidate: Entry) -> Decision:
         """Judge the number of polymer entities that are not protein."""
-        counts = (
-            candidate.protein_entities,
-            candidate.nucleic_entities,
-            candidate.other_entities,
-        )
-        protein, nucleic, other = counts
+        protein = candidate.protein_entities
+        nucleic, other = candidate.nucleic_entities, candidate.other_entities
         if protein is None or nucleic is None or other is None:
             return decide(True, None, None, "The archive lists no polymers; the model will tell.")
         if protein == 0:
@@ -33,6 +29,7 @@ class PolymersFilter(Filter[Entry]):
         foreign = nucleic + other
         if foreign == 0:
             return decide(True, 0, 0, "All its polymers are protein.")
-        kinds = "nucleic acid" if other == 0 else "not protein"
-        reason = f"{foreign} of its {protein + foreign} kinds of polymer chain are {kinds}."
+        kind = "nucleic acid" if other == 0 else "not protein"
+        verb = "is" if foreign == 1 else "are"
+        reason = f"Of its {protein + foreign} different polymers, {foreign} {verb} {kind}."
         return decide(not self.protein_only, foreign, 0, reason)
