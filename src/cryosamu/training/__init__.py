@@ -1,0 +1,1 @@
+"""Training: crops of prepared pairs, the loop, its state, and what continues what."""

@@ -1,0 +1,129 @@
+"""Crops of prepared pairs; every random choice is a function of the seed and the step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import permutations, product
+from zlib import crc32
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from cryosamu.config import TrainingSettings
+from cryosamu.training.pairs import TrainingPair
+
+HalfArray = NDArray[np.float16]
+
+_TRIES = 16
+_ANYWHERE = 0.1
+_DENSE_VALUE = 0.1
+_DENSE_SHARE = 0.02
+_TRAIN, _DROPOUT, _VALIDATION = 1, 2, 3
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Examples for one step.
+
+    Attributes
+    ----------
+    density, target
+        float32 [batch, 1, z, y, x].
+    tokens, token_mask
+        float32 [batch, tokens, width] and bool [batch, tokens]; an empty mask is an example
+        without structure.
+    """
+
+    density: Tensor
+    target: Tensor
+    tokens: Tensor
+    token_mask: Tensor
+
+    def to(self, device: torch.device) -> Batch:
+        """Return this batch on a device."""
+        return Batch(
+            self.density.to(device),
+            self.target.to(device),
+            self.tokens.to(device),
+            self.token_mask.to(device),
+        )
+
+
+def training_batch(pairs: Sequence[TrainingPair], settings: TrainingSettings, step: int) -> Batch:
+    """Return the crops of a step: pairs at random, each cube turned, some without structure."""
+    random = np.random.default_rng([settings.seed, _TRAIN, step])
+    chosen = [pairs[int(random.integers(len(pairs)))] for _ in range(settings.batch_size)]
+    cubes = [_turned(random_crop(pair.voxels, settings.crop, random), random) for pair in chosen]
+    dropped = random.random(len(chosen)) < settings.embedding_dropout
+    return make_batch(cubes, chosen, ~dropped)
+
+
+def validation_crops(pair: TrainingPair, settings: TrainingSettings, count: int) -> list[HalfArray]:
+    """Return crops that depend on the seed and the pair alone: other pairs may come and go."""
+    random = np.random.default_rng([settings.seed, _VALIDATION, crc32(pair.emdb_id.encode())])
+    return [random_crop(pair.voxels, settings.crop, random) for _ in range(count)]
+
+
+def dropout_seed(settings: TrainingSettings, step: int) -> int:
+    """Return the seed of torch's generator for a step; step 0 draws the first weights."""
+    sequence = np.random.SeedSequence([settings.seed, _DROPOUT, step])
+    return int(sequence.generate_state(1, np.uint64)[0] >> np.uint64(1))
+
+
+def random_crop(voxels: HalfArray, edge: int, random: np.random.Generator) -> HalfArray:
+    """Return a cube [2, edge, edge, edge] at random, zero where it reaches beyond the map.
+
+    Nine in ten are looked for where the target has density: most of a map is solvent.
+    """
+    anywhere = random.random() < _ANYWHERE
+    for _ in range(_TRIES):
+        corner = [random.integers(max(length - edge, 0) + 1) for length in voxels.shape[1:]]
+        window = (slice(None), *(slice(start, start + edge) for start in corner))
+        part = voxels[window]
+        if anywhere or (part[1, ::2, ::2, ::2] > _DENSE_VALUE).mean() >= _DENSE_SHARE:
+            break
+    missing = [(0, 0), *((0, edge - length) for length in part.shape[1:])]
+    cube: HalfArray = np.pad(part, missing)
+    return cube
+
+
+def _rotations() -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
+    """Return the 24 rotations of a cube as an order of the axes and the axes to reverse."""
+    found = []
+    for order, signs in product(permutations(range(3)), product((1, -1), repeat=3)):
+        matrix = np.eye(3)[list(order)] * np.array(signs)[:, None]
+        if np.linalg.det(matrix) > 0:
+            found.append((order, tuple(axis for axis in range(3) if signs[axis] < 0)))
+    return found
+
+
+# Proteins are chiral, so cubes are turned but never mirrored.
+ROTATIONS = _rotations()
+
+
+def _turned(cube: HalfArray, random: np.random.Generator) -> HalfArray:
+    order, reversed_axes = ROTATIONS[random.integers(len(ROTATIONS))]
+    turned = cube.transpose(0, *(axis + 1 for axis in order))
+    return np.flip(turned, tuple(axis + 1 for axis in reversed_axes))
+
+
+def make_batch(
+    cubes: Sequence[HalfArray], pairs: Sequence[TrainingPair], with_structure: NDArray[np.bool_]
+) -> Batch:
+    """Stack cubes [2, z, y, x] and the tokens of their pairs.
+
+    Parameters
+    ----------
+    with_structure
+        bool [batch]: whether the network is told the structure.
+    """
+    stacked = torch.from_numpy(np.stack(cubes)).float()
+    longest = max(len(pair.tokens) for pair in pairs)
+    tokens = [F.pad(pair.tokens, (0, 0, 0, longest - len(pair.tokens))) for pair in pairs]
+    masks = [F.pad(pair.token_mask, (0, longest - len(pair.token_mask))) for pair in pairs]
+    visible = torch.stack(masks) & torch.from_numpy(with_structure)[:, None]
+    return Batch(stacked[:, :1], stacked[:, 1:], torch.stack(tokens), visible)

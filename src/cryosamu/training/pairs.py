@@ -1,0 +1,174 @@
+"""The prepared pairs that a network is trained and validated on, with their structure tokens."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from torch import Tensor
+
+from cryosamu.config import EmbeddingSettings, PoolingSettings, PreparationSettings
+from cryosamu.embedding.store import TokensHeader, read_tokens, read_tokens_header
+from cryosamu.errors import CryosamuError
+from cryosamu.files import require_file, sha256_of
+from cryosamu.tables import SPLIT, read_table
+
+
+@dataclass(frozen=True)
+class TrainingPair:
+    """One prepared pair.
+
+    Attributes
+    ----------
+    emdb_id
+        Such as EMD-3488.
+    voxels
+        float16 [2, z, y, x], memory-mapped: 0 the map, 1 the target, both in [0, 1].
+    tokens, token_mask
+        float32 [tokens, width], and bool [tokens], true for a real token.
+    digest
+        SHA-256 over the prepared file and the tokens.
+    simulated
+        Whether the map itself was simulated from a model.
+    """
+
+    emdb_id: str
+    voxels: NDArray[np.float16]
+    tokens: Tensor
+    token_mask: Tensor
+    digest: str
+    simulated: bool
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """All that a run learns from and is judged by.
+
+    Attributes
+    ----------
+    train, validation
+        In the order of their EMDB ids.
+    held_out
+        EMDB ids of the validation and test splits: never to be learnt from.
+    embedding, weights_fingerprint, embedding_width
+        How the structure tokens were made, the encoder's weights, the tokens' width.
+    preparation
+        How the maps were prepared.
+    """
+
+    train: tuple[TrainingPair, ...]
+    validation: tuple[TrainingPair, ...]
+    held_out: frozenset[str]
+    embedding: EmbeddingSettings
+    weights_fingerprint: str
+    embedding_width: int
+    preparation: PreparationSettings
+
+
+def read_training_data(
+    split: Path | str, prepared: Path | str, tokens: Iterable[Path | str]
+) -> TrainingData:
+    """Open the pairs of the train and validation splits.
+
+    Parameters
+    ----------
+    split
+        SPLIT table.
+    prepared
+        Folder with {emdb_id}.npy and {emdb_id}.json of every pair.
+    tokens
+        Files of pooled structure tokens that together hold every pair's model.
+
+    Raises
+    ------
+    CryosamuError
+        When the split has no training pair, or a pair's file is missing, damaged or made in
+        another way than the others.
+    """
+    rows = read_table(split, SPLIT).sort_values("emdb_id")
+    paths = list(tokens)
+    header = read_tokens_header(paths)
+    known = read_tokens(paths)
+    used = rows[rows["split"].isin(["train", "validation"])]
+    preparation = _common_preparation(Path(prepared), list(used["emdb_id"]))
+    pairs: dict[str, tuple[TrainingPair, ...]] = {
+        name: tuple(_read_pair(Path(prepared), row, known) for row in _rows(used, name))
+        for name in ("train", "validation")
+    }
+    if not pairs["train"]:
+        raise CryosamuError(f"{split}: no pair is in the train split; there is nothing to learn.")
+    return TrainingData(
+        train=pairs["train"],
+        validation=pairs["validation"],
+        held_out=frozenset(rows.loc[rows["split"].isin(["validation", "test"]), "emdb_id"]),
+        embedding=_embedding_settings(header),
+        weights_fingerprint=header.fingerprint,
+        embedding_width=header.width,
+        preparation=preparation,
+    )
+
+
+def _rows(frame: pd.DataFrame, split: str) -> Sequence[Mapping[Hashable, Any]]:
+    return frame[frame["split"] == split].to_dict("records")
+
+
+def _embedding_settings(header: TokensHeader) -> EmbeddingSettings:
+    """Return what shaped the tokens; paths and devices are of the machine that made them."""
+    return EmbeddingSettings.model_validate(
+        {
+            "backend": header.backend,
+            "mode": header.mode,
+            "pooling": PoolingSettings.model_validate(header.pooling),
+        }
+    )
+
+
+def _common_preparation(folder: Path, emdb_ids: Sequence[str]) -> PreparationSettings:
+    """Return the settings that all pairs were prepared with."""
+    common: tuple[Path, PreparationSettings] | None = None
+    for emdb_id in emdb_ids:
+        path = require_file(folder / f"{emdb_id}.json", "record of a prepared pair")
+        try:
+            record = json.loads(path.read_text(encoding="utf-8"))
+            settings = PreparationSettings.model_validate(record["provenance"]["settings"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise CryosamuError(f"{path}: is not a record of 'cryosamu prepare'.") from error
+        if common is not None and settings != common[1]:
+            raise CryosamuError(
+                f"{path}: was prepared with other settings than {common[0]}; prepare both again."
+            )
+        common = common or (path, settings)
+    return common[1] if common else PreparationSettings()
+
+
+def _read_pair(
+    folder: Path, row: Mapping[Hashable, Any], known: Mapping[str, tuple[Tensor, Tensor]]
+) -> TrainingPair:
+    path = require_file(folder / f"{row['emdb_id']}.npy", "prepared pair")
+    try:
+        voxels = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, OSError, EOFError) as error:
+        raise CryosamuError(f"{path}: is cut short or no .npy file; prepare it again.") from error
+    if voxels.dtype != np.float16 or voxels.ndim != 4 or voxels.shape[0] != 2 or 0 in voxels.shape:
+        raise CryosamuError(
+            f"{path}: holds {voxels.dtype} {list(voxels.shape)}, and a prepared pair is "
+            "float16 [2, z, y, x]; prepare it again."
+        )
+    if row["pdb_id"].upper() not in known:
+        raise CryosamuError(
+            f"the files of structure tokens lack {row['pdb_id']}, the model of {row['emdb_id']}; "
+            "embed it with 'cryosamu embed'."
+        )
+    tokens, mask = known[row["pdb_id"].upper()]
+    digest = hashlib.sha256(sha256_of(path).encode())
+    digest.update(tokens.numpy().tobytes() + mask.numpy().tobytes())
+    return TrainingPair(
+        row["emdb_id"], voxels, tokens, mask, digest.hexdigest(), bool(row["simulated"])
+    )

@@ -1,0 +1,107 @@
+"""A network that learns, and a loss that is wrong is noticed."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F
+from training_toys import NETWORK, TRAINING, World
+
+import cryosamu.training.loop as loop
+from cryosamu.errors import CryosamuError
+from cryosamu.tables import HISTORY, read_table
+
+LEARNING = TRAINING.model_copy(
+    update={"steps": 80, "validate_every": 40, "batch_size": 4, "learning_rate": 5e-3}
+)
+SHARPER = NETWORK.model_copy(update={"base_channels": 8, "dropout": 0.0})
+
+
+def validation_losses(world, training=LEARNING, network=SHARPER):
+    world.train(network=network, training=training)
+    history = read_table(world.files().history, HISTORY)
+    return history[history.split == "validation"].set_index(["metric", "step"]).value
+
+
+@pytest.fixture
+def one_pair(tmp_path):
+    """The pair to learn from is the one to be judged by, under another name."""
+    return World(tmp_path).add(1, "train", (24, 24, 24)).add(1001, "validation", (24, 24, 24))
+
+
+def learns(values):
+    """The bound that tells training from anything else: half the loss of the input itself."""
+    return values["loss", LEARNING.steps] < 0.5 * values["loss_of_input", 0]
+
+
+def test_a_small_network_learns_to_sharpen(one_pair):
+    values = validation_losses(one_pair)
+    assert values["loss", 0] == pytest.approx(values["loss_of_input", 0])
+    assert learns(values)
+    assert values["correlation_without_structure", 80] > values["correlation_of_input", 0]
+
+
+def test_a_loss_of_the_wrong_sign_is_caught(one_pair, monkeypatch):
+    monkeypatch.setattr(loop, "smooth_l1_loss", lambda a, b: -F.mse_loss(a, b))
+    try:
+        values = validation_losses(one_pair)
+    except CryosamuError:
+        return
+    assert not learns(values)
+
+
+def test_a_diverging_run_ends_in_a_sentence(one_pair, monkeypatch):
+    real = loop.training_batch
+
+    def poisoned(pairs, settings, step):
+        batch = real(pairs, settings, step)
+        if step == 2:
+            batch.density[0, 0, 0, 0, 0] = math.inf
+        return batch
+
+    monkeypatch.setattr(loop, "training_batch", poisoned)
+    with pytest.raises(
+        CryosamuError, match=r"loss is nan at step 2 .* the training diverged; lower"
+    ):
+        validation_losses(one_pair)
+
+
+def test_the_structure_is_learnt_from_where_it_tells_something(tmp_path):
+    # Two pairs with the same map and opposite targets: only the tokens tell them apart.
+    world = World(tmp_path)
+    for number, split in ((1, "train"), (2, "train"), (3, "validation")):
+        world.add(number, split, (16, 16, 16))
+    ends_apart(world)
+    training = LEARNING.model_copy(update={"steps": 160, "embedding_dropout": 0.2})
+    values = validation_losses(world, training)
+    assert values["loss_with_structure", 160] < 0.3 * values["loss_without_structure", 160]
+
+
+def ends_apart(world):
+    """Give pair 1 an empty target, pairs 2 and 3 a full one, and 3 the tokens of 2."""
+    density = np.random.default_rng(0).random((16, 16, 16))
+    for number, wanted in ((1, 0.0), (2, 1.0), (3, 1.0)):
+        target = np.full((16, 16, 16), wanted)
+        path = world.folder / "prepared" / f"EMD-{number}.npy"
+        np.save(path, np.stack([density, target]).astype(np.float16))
+    world.rows[2]["pdb_id"] = world.rows[1]["pdb_id"]
+    world.write()
+
+
+def test_each_step_has_its_own_dropout(one_pair, monkeypatch):
+    # The same batch twice: only dropout can make the losses differ, and each run's are the same.
+    real = loop.training_batch
+    monkeypatch.setattr(
+        loop, "training_batch", lambda pairs, settings, step: real(pairs, settings, 0)
+    )
+    training = TRAINING.model_copy(update={"steps": 2, "learning_rate": 1e-12})
+    seen = []
+    real_step = loop._step
+    monkeypatch.setattr(loop, "_step", lambda *a: seen.append(real_step(*a)) or seen[-1])
+    network = NETWORK.model_copy(update={"dropout": 0.5, "name": "reference"})
+    one_pair.train("a", "one", network, training)
+    one_pair.train("a", "two", network, training)
+    assert seen[0] != seen[1]
+    assert seen[:2] == seen[2:]
+    assert torch.is_grad_enabled()

@@ -1,0 +1,291 @@
+"""Whole runs: killed and resumed, finished, continued, begun anew."""
+
+import json
+import signal
+import time
+
+import pytest
+import torch
+from training_toys import NETWORK, TRAINING
+
+import cryosamu.training.loop as loop
+from cryosamu.errors import CheckpointError, ConfigError
+from cryosamu.files import sha256_of
+from cryosamu.network.checkpoint import load_checkpoint, read_header
+from cryosamu.network.tensor_file import read_tensors
+from cryosamu.tables import HISTORY, read_table
+from cryosamu.training.validation import Validation
+
+
+def only(paths):
+    (path,) = paths
+    return path
+
+
+def state_file(world, state="state"):
+    return only((world.folder / state).glob("*/state.safetensors"))
+
+
+class StopError(Exception):
+    """Stands for a kill at a moment of the test's choice."""
+
+
+def train_until(world, monkeypatch, step):
+    """Begin a run that ends without warning in the middle of a step."""
+    real = loop._step
+
+    def step_or_stop(state, batch, settings):
+        value = real(state, batch, settings)
+        if state.step == step:
+            raise StopError
+        return value
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "_step", step_or_stop)
+        with pytest.raises(StopError):
+            world.train("stopped")
+
+
+@pytest.mark.parametrize("step", [0, 1, 3, 7, 11])
+def test_a_run_stopped_in_any_step_ends_in_the_same_bits(world, monkeypatch, step):
+    world.train("whole", "state_of_whole")
+    train_until(world, monkeypatch, step)
+    assert not world.files("stopped").checkpoint.exists()
+    said = world.train("stopped")
+    assert said == [f"resuming at step {step // 3 * 3}"]
+    assert world.outputs("stopped") == world.outputs("whole")
+
+
+def test_a_killed_process_resumes_in_another_with_the_same_bits(world):
+    training = TRAINING.model_copy(update={"steps": 100, "validate_every": 5})
+    process = world.command("killed", training=training)
+    deadline = time.monotonic() + 120
+    while not _reached(world, 10):
+        assert process.poll() is None, process.stderr.read()
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    process.kill()
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    assert not list(world.folder.glob("killed.*"))
+    done = read_tensors(state_file(world))[1]["step"]
+    assert 10 <= done < 100
+    assert world.train("killed", training=training) == [f"resuming at step {done}"]
+    world.train("whole", "state_of_whole", training=training)
+    assert world.outputs("killed") == world.outputs("whole")
+
+
+def _reached(world, step):
+    states = list((world.folder / "state").glob("*/state.safetensors"))
+    return bool(states) and read_tensors(states[0])[1]["step"] >= step
+
+
+def test_sigterm_keeps_every_step_done(world):
+    training = TRAINING.model_copy(update={"steps": 5000, "validate_every": 2500})
+    process = world.command("a", training=training)
+    deadline = time.monotonic() + 120
+    while not _reached(world, 0):
+        assert process.poll() is None, process.stderr.read()
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    time.sleep(0.3)
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    assert said.splitlines()[0] == "training from scratch"
+    header = read_tensors(state_file(world))[1]
+    assert 0 < header["step"] < 2500
+    assert len(header["losses"]) == header["step"]
+
+
+def test_a_stop_between_validations_ends_in_the_same_bits(world, monkeypatch):
+    world.train("whole", "state_of_whole")
+    real = loop.training_batch
+
+    def batch_and_signal(pairs, settings, step):
+        if step == 4:
+            signal.raise_signal(signal.SIGINT)
+        return real(pairs, settings, step)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "training_batch", batch_and_signal)
+        with pytest.raises(KeyboardInterrupt):
+            world.train("stopped")
+    assert world.train("stopped") == ["resuming at step 5"]
+    assert world.outputs("stopped") == world.outputs("whole")
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_what_a_run_leaves(world):
+    assert world.train() == ["training from scratch"]
+    files = world.files()
+    history = read_table(files.history, HISTORY)
+    losses = history[(history.split == "validation") & (history.metric == "loss")]
+    assert list(losses.step) == [0, 3, 6, 9, 12]
+    assert {"loss_with_structure", "loss_without_structure", "loss_of_input"} <= {*history.metric}
+    trained = history[history.split == "train"]
+    assert list(trained.step) == [3, 6, 9, 12]
+    _, header = load_checkpoint(files.checkpoint)
+    assert header.network == NETWORK
+    assert header.embedding.backend == "protein_mpnn"
+    assert header.embedding.pooling.tokens == 5
+    assert header.weights_fingerprint == "ab12"
+    assert header.training.best_step == losses.step[losses.value.idxmin()]
+    assert header.training.metrics["loss"] == losses.value.min()
+    assert header.training.training_pairs == ("EMD-1", "EMD-2")
+    assert header.training.validation_pairs == ("EMD-3",)
+    assert header.notes == ("2 of the 2 training maps were simulated from models.",)
+    assert not list((world.folder / "state").glob("*/state.safetensors"))
+    latest = json.loads((world.folder / "state" / "latest.json").read_text())
+    kept = world.folder / "state" / latest["checkpoint"]
+    assert kept.parent.name == latest["digest"]
+    assert sha256_of(kept) == sha256_of(files.checkpoint)
+
+
+def test_the_losses_mix_as_the_training_does(world):
+    world.train()
+    history = read_table(world.files().history, HISTORY)
+    last = history[history.step == 12].set_index("metric").value
+    validation = last.drop("loss")
+    mixed = 0.7 * validation.loss_with_structure + 0.3 * validation.loss_without_structure
+    assert read_header(world.files().checkpoint).training.steps == 12
+    assert last["loss"].iloc[-1] == pytest.approx(mixed)
+
+
+def test_the_learning_rate_falls_when_validation_stands_still(world, monkeypatch):
+    monkeypatch.setattr(Validation, "measure", lambda self, network: {"loss": 0.5})
+    world.train()
+    history = read_table(world.files().history, HISTORY)
+    losses = history[(history.split == "validation") & (history.metric == "loss")]
+    # Patience 1: the rate is halved after the second validation without progress.
+    assert list(losses.learning_rate) == [2e-3, 2e-3, 2e-3, 1e-3, 1e-3]
+
+
+def test_a_finished_run_writes_its_outputs_again(world, monkeypatch):
+    world.train()
+    first = world.outputs()
+    for path in (world.files().checkpoint, world.files().history):
+        path.unlink()
+    monkeypatch.setattr(loop, "_step", None)
+    assert world.train() == ["this training is finished: nothing to train"]
+    assert world.outputs() == first
+
+
+def test_name_and_device_of_a_run_do_not_make_it_another(world):
+    world.train()
+    other = TRAINING.model_copy(update={"run": "other", "device": "auto"})
+    assert world.train(training=other) == ["this training is finished: nothing to train"]
+
+
+def test_new_pairs_continue_from_the_last_checkpoint(world, monkeypatch):
+    world.train()
+    parent = sha256_of(world.files().checkpoint)
+    world.add(4, "train")
+    world.train("whole", "state")
+    outputs = world.outputs("whole")
+    header = read_header(world.files("whole").checkpoint)
+    assert header.training.steps == TRAINING.update_steps
+    assert header.training.training_pairs == ("EMD-1", "EMD-2", "EMD-4")
+    assert header.training.lineage == (
+        {"checkpoint": parent, "steps": TRAINING.steps, "training_pairs": 2},
+    )
+    # The validation of step 0 is of the parent's weights, on the very crops it was chosen by.
+    history = read_table(world.files("whole").history, HISTORY)
+    start = history[(history.step == 0) & (history.metric == "loss")].value.item()
+    assert start == read_header(world.files().checkpoint).training.metrics["loss"]
+    world.add(5, "train").add(6, "train")
+    said = world.train("third")
+    child = sha256_of(world.files("whole").checkpoint)
+    assert said == [f"continuing from checkpoint {child[:12]} with 2 new pairs"]
+    lineage = read_header(world.files("third").checkpoint).training.lineage
+    assert [ancestor["checkpoint"] for ancestor in lineage] == [parent, child]
+    assert outputs == world.outputs("whole")
+
+
+def test_a_continued_run_resumes_as_well(world, monkeypatch):
+    world.train("first", "state")
+    world.train("first", "state_of_whole")
+    world.add(4, "train")
+    world.train("whole", "state_of_whole")
+    train_until(world, monkeypatch, 3)
+    assert world.train("stopped") == ["resuming at step 3"]
+    assert world.outputs("stopped") == world.outputs("whole")
+
+
+def test_a_pair_that_is_gone_is_said(world):
+    world.add(4, "train").train()
+    checkpoint = sha256_of(world.files().checkpoint)
+    world.rows.pop()
+    world.write()
+    sentence = f"continuing from checkpoint {checkpoint[:12]} with 0 new pairs and without 1 former"
+    assert world.train() == [f"{sentence} ones"]
+
+
+def test_what_was_learnt_from_is_not_continued_once_it_is_held_out(world):
+    world.train()
+    world.rows[1]["split"] = "test"
+    world.write()
+    assert world.train() == ["training from scratch"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"training": TRAINING.model_copy(update={"learning_rate": 1e-3})},
+        {"training": TRAINING.model_copy(update={"update_steps": 5})},
+        {"network": NETWORK.model_copy(update={"multipliers": (1, 3)})},
+    ],
+    ids=["rate", "update", "network"],
+)
+def test_other_settings_begin_anew(world, change):
+    world.train()
+    world.add(4, "train")
+    assert world.train("b", **change) == ["training from scratch"]
+
+
+def test_other_code_begins_anew(world, monkeypatch):
+    world.train()
+    monkeypatch.setattr("cryosamu.training.plan.code_digest", lambda modules: "changed")
+    assert world.train() == ["training from scratch"]
+
+
+def test_without_validation_pairs_it_says_what_the_checkpoint_was_chosen_by(world):
+    world.rows.pop()
+    world.write()
+    said = world.train()
+    assert said[0] == "training from scratch"
+    assert said[1].startswith("No pair is in the validation split")
+    assert read_header(world.files().checkpoint).notes[1] == said[1]
+
+
+def test_a_changed_checkpoint_is_not_built_upon(world):
+    world.train()
+    kept = only((world.folder / "state").glob("*/checkpoint.safetensors"))
+    kept.write_bytes(kept.read_bytes()[:-1])
+    with pytest.raises(CheckpointError, match="is not the checkpoint that the training finished"):
+        world.train()
+    world.add(4, "train")
+    with pytest.raises(CheckpointError, match="is not the checkpoint that the training finished"):
+        world.train()
+
+
+def test_a_damaged_state_is_said(world, monkeypatch):
+    train_until(world, monkeypatch, 4)
+    path = state_file(world)
+    content = path.read_bytes()
+    path.write_bytes(content[:-10])
+    with pytest.raises(CheckpointError, match=r"state\.safetensors: is cut short"):
+        world.train()
+
+
+def test_a_crop_that_the_stride_does_not_divide_is_refused(world):
+    training = TRAINING.model_copy(update={"crop": 24})
+    network = NETWORK.model_copy(update={"multipliers": (1, 1, 1, 1, 1)})
+    with pytest.raises(ConfigError, match=r"'training\.crop' is 24; .* multiple of 16"):
+        world.train(network=network, training=training)
+
+
+def test_the_random_numbers_of_the_caller_are_left_alone(world):
+    state = torch.get_rng_state()
+    world.train()
+    assert torch.equal(torch.get_rng_state(), state)
