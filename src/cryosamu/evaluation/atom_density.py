@@ -23,6 +23,7 @@ _SLAB_VOXELS = 40_000_000
 """Fine voxels that are held at once: 160 MB."""
 
 _BISECTIONS = 30
+_SECANT_STEPS = 6
 _RADIUS_TOLERANCE = 0.002
 """Å."""
 
@@ -224,16 +225,18 @@ class _Painter:
         gemmi cuts where its estimate of the density falls below the cut-off: secant steps on the
         cut-off find the one that belongs to a radius.
         """
-        calculator = self._calculator
-        calculator.cutoff = cutoff = self._cutoff
-        found = calculator.estimate_radius(atom)
-        trial = 1.1 * cutoff
-        for _ in range(6):
+        cutoff, trial = self._cutoff, 1.1 * self._cutoff
+        found = self._radius_at(atom, cutoff)
+        for _ in range(_SECANT_STEPS):
             if abs(found - radius) < _RADIUS_TOLERANCE:
-                return
-            calculator.cutoff = trial
-            slope = (calculator.estimate_radius(atom) - found) / (trial - cutoff)
-            cutoff, found = trial, calculator.estimate_radius(atom)
+                break
+            tried = self._radius_at(atom, trial)
+            slope = (tried - found) / (trial - cutoff)
+            cutoff, found = trial, tried
             if slope >= 0:
-                return
+                break  # the estimate has reached its end
             trial = max(cutoff + (radius - found) / slope, cutoff / 10)
+
+    def _radius_at(self, atom: gemmi.Atom, cutoff: float) -> float:
+        self._calculator.cutoff = cutoff
+        return float(self._calculator.estimate_radius(atom))

@@ -35,12 +35,12 @@ class Crossing:
     Attributes
     ----------
     spacing
-        d in Å, as cctbx gives it.
+        d in Å, as cctbx gives it; `first_bin` where that is finer than the curve's last point.
     first_bin
         d in Å of the first bin below the level, before it is refined.
     extrapolated
-        The refined d lies beyond the bins that refined it. cctbx gives it all the same; a map that
-        agrees with nothing can come out at 1 Å. `first_bin` is what to believe then.
+        The refined d lies beyond the bins that refined it. cctbx gives it all the same;
+        `first_bin` is what to believe then.
     """
 
     spacing: float
@@ -70,7 +70,7 @@ def first_below(spatial_frequency: Vector, fsc: Vector, level: float) -> Crossin
     if len(nearby) >= _PARAMETERS:
         c, b, a = fit_parabola(nearby, fsc[window])
         refined = _root_near(a, b, c - level, first_bin)
-    if refined is None:
+    if refined is None or 1 / refined > spatial_frequency[-1]:
         return Crossing(first_bin, first_bin, extrapolated=False)
     outside = not min(nearby[0], 1 / first_bin) <= 1 / refined <= max(nearby[-1], 1 / first_bin)
     return Crossing(refined, first_bin, extrapolated=bool(outside))

@@ -6,6 +6,8 @@ minus the map's origin, so that neither the header's frame nor the box's place i
 
 from __future__ import annotations
 
+import math
+
 import gemmi
 import numpy as np
 
@@ -26,7 +28,7 @@ def check_comparable(volume: Volume, structure: gemmi.Structure, resolution: flo
     MapError
         When the map is too coarse to hold `resolution`, or the resolution is not positive.
     ModelError
-        When fewer than a tenth of the atoms are in the box.
+        When fewer than a tenth of the atoms are in the box, or an atom has no place.
     """
     if not 0 < resolution < np.inf:
         raise MapError(f"the resolution must be a positive number of Å, not {resolution:g}.")
@@ -35,6 +37,12 @@ def check_comparable(volume: Volume, structure: gemmi.Structure, resolution: flo
         raise MapError(
             f"a resolution of {resolution:g} Å is finer than this map's voxels can hold "
             f"({nyquist:.2f} Å); check the resolution and the voxel size."
+        )
+    atoms = (site.atom for site in structure[0].all())
+    if not all(math.isfinite(value) for a in atoms for value in (*a.pos.tolist(), a.b_iso, a.occ)):
+        raise ModelError(
+            "an atom of the model has a position, B factor or occupancy that is not a number; "
+            "check the file."
         )
     share = atoms_inside(volume, structure)
     if share < MINIMUM_INSIDE:

@@ -1,3 +1,4 @@
+import gemmi
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -113,3 +114,17 @@ def test_an_impossible_resolution_is_refused(resolution, reason):
 def test_a_model_outside_the_map_is_refused():
     with pytest.raises(ModelError, match="outside the map: 0 % of its atoms"):
         map_model_correlations(noise(empty()), moved(molecule(), (200, 0, 0)), RESOLUTION)
+
+
+@pytest.mark.parametrize("change", ["position", "b_factor", "occupancy"])
+def test_a_model_with_unknown_numbers_is_refused(change):
+    structure = molecule()
+    atom = structure[0][0][3][0]
+    if change == "position":
+        atom.pos = gemmi.Position(1.0, float("nan"), 2.0)
+    elif change == "b_factor":
+        atom.b_iso = float("nan")
+    else:
+        atom.occ = float("nan")
+    with pytest.raises(ModelError, match="not a number"):
+        map_model_correlations(noise(empty()), structure, RESOLUTION)

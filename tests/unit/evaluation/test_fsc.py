@@ -187,12 +187,10 @@ def test_crossing_on_a_line_is_exact_and_absent_where_there_is_none():
     assert few.spacing == few.first_bin == pytest.approx(1 / s[1])
 
 
-def test_a_crossing_beyond_its_bins_is_called_extrapolated():
+def test_a_curve_below_from_the_start_crosses_at_its_first_bin():
     s = np.linspace(0.02, 0.45, 300)
     nowhere = first_below(s, np.zeros(300), 0.5)
-    assert nowhere.extrapolated
-    assert nowhere.first_bin == pytest.approx(50.0)
-    assert nowhere.spacing < 2  # what cctbx says of a map that agrees with nothing
+    assert nowhere.spacing == nowhere.first_bin == pytest.approx(50.0)
 
 
 def test_fit_comes_near_the_least_squares_solution():
