@@ -26,7 +26,8 @@ def enhance(
         Path | None, typer.Option(help="Trained network; the packaged one where left out.")
     ] = None,
     device: Annotated[
-        str | None, typer.Option(help="auto, cpu, cuda:N or mps; the configured one where left out.")
+        str | None,
+        typer.Option(help="auto, cpu, cuda:N or mps; the configured one where left out."),
     ] = None,
     low_pass: Annotated[
         float | None, typer.Option(help="Drop what is finer than this from the output, Å.")
