@@ -17,7 +17,7 @@ DEMO := snakemake --directory demo --configfile $(CURDIR)/workflow/demo.yaml \
 demo: $(VENV)/installed
 	@mkdir -p demo
 	@# The port is the lock: a demo that holds it is the only one, so a killed one may be unlocked.
-	cryosamu archive serve --port $(PORT) -- sh -c '$(DEMO) --unlock --quiet all && $(DEMO)'
+	cryosamu archive serve --port $(PORT) -- sh -c '$(DEMO) --unlock --quiet all && exec $(DEMO)'
 	@echo "Open demo/results/report/report.html"
 
 test: $(VENV)/installed-dev

@@ -10,6 +10,7 @@ configfile: workflow.current_basedir.join("config.yaml").get_path_or_uri(secret_
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/inputs.smk"
 include: "workflow/rules/catalogue.smk"
 include: "workflow/rules/fetch.smk"
 include: "workflow/rules/curate.smk"
@@ -45,7 +46,7 @@ rule dataset:
 
 rule embeddings:
     input:
-        token_shards,
+        token_shards("train", "validation", "test"),
 
 
 rule model:

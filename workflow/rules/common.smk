@@ -50,53 +50,11 @@ def code_of(*modules):
     return code_digest(f"cryosamu.{module}" for module in modules)
 
 
-@cache
-def read_rows(path, modified):
-    return parquet.read_table(path).to_pylist()
+def repeated(option, values):
+    return [f"{option} {value}" for value in values]
 
 
-def rows_of(path):
-    return read_rows(str(path), os.stat(path).st_mtime_ns)
-
-
-def catalogue_row(emdb_id):
-    rows = rows_of(checkpoints.query_catalogue.get().output[0])
-    return next(row for row in rows if row["emdb_id"] == emdb_id)
-
-
-def kept_by(decisions):
-    """The (EMDB id, PDB id) pairs that no filter of a decisions table stopped."""
-    rows = rows_of(decisions)
-    stopped = {row["emdb_id"] for row in rows if row["verdict"] != "keep"}
-    return sorted(
-        {(r["emdb_id"], r["pdb_id"]) for r in rows if r["emdb_id"] not in stopped}
-    )
-
-
-def pairs_in(*splits):
-    rows = rows_of(checkpoints.split_pairs.get().output[0])
-    return [row for row in rows if row["split"] in splits]
-
-
-def shard_of(emdb_id):
-    return f"{crc32(emdb_id.encode()) % SETTINGS.workflow.shards:03d}"
-
-
-def map_of(wildcards):
-    return f"store/archive/maps/emd_{wildcards.emdb_id.removeprefix('EMD-')}.map.gz"
-
-
-def model_of(wildcards):
-    return f"store/archive/models/{catalogue_row(wildcards.emdb_id)['pdb_id']}.cif.gz"
-
-
-def records_of(wildcards):
-    """The fetch records of an entry: they hold the checksums of its map and its model."""
-    return [
-        f"results/fetch/maps/{wildcards.emdb_id}.json",
-        f"results/fetch/models/{catalogue_row(wildcards.emdb_id)['pdb_id']}.json",
-    ]
-
-
-def resolution_of(wildcards):
-    return catalogue_row(wildcards.emdb_id)["resolution"]
+RUN = f"results/train/{SETTINGS.training.run}"
+CONDITIONS = [
+    method for method in SETTINGS.evaluation.methods if method.startswith("enhanced")
+]

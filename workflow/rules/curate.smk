@@ -14,17 +14,15 @@ checkpoint filter_metadata:
     params:
         config=CONFIG_FILE,
         settings=settings_of(
-            "curation.methods", "curation.resolution", "curation.composition"
+            "archive.maximum_map_gigabytes",
+            "curation.methods",
+            "curation.resolution",
+            "curation.composition",
         ),
         code=code_of("curation"),
     shell:
         "cryosamu curate metadata {input.catalogue} --config {params.config}"
         " -o {output} 2> {log}"
-
-
-def candidate_models(wildcards):
-    kept = kept_by(checkpoints.filter_metadata.get().output[0])
-    return [f"results/fetch/models/{pdb_id}.json" for _, pdb_id in kept]
 
 
 checkpoint filter_models:
@@ -70,16 +68,17 @@ rule measure_pair:
         runtime=60,
     params:
         resolution=resolution_of,
-        code=code_of("curation", "evaluation.correlation", "structure", "volume"),
+        code=code_of(
+            "curation.measurement",
+            "curation.pose",
+            "evaluation",
+            "structure",
+            "volume",
+        ),
     shell:
         "cryosamu curate measure --map-record {input.records[0]}"
         " --model-record {input.records[1]} --resolution {params.resolution}"
         " -o {output} 2> {log}"
-
-
-def measurements(wildcards):
-    kept = kept_by(checkpoints.filter_models.get().output.decisions)
-    return [f"results/curate/measurements/{emdb_id}.json" for emdb_id, _ in kept]
 
 
 rule filter_maps:

@@ -1,29 +1,3 @@
-def shard_pairs(wildcards):
-    pairs = pairs_in("train", "validation", "test")
-    return [pair for pair in pairs if shard_of(pair["emdb_id"]) == wildcards.shard]
-
-
-def shard_records(wildcards):
-    return [
-        f"results/fetch/models/{pair['pdb_id']}.json" for pair in shard_pairs(wildcards)
-    ]
-
-
-def shard_models(wildcards):
-    return [
-        f"store/archive/models/{pair['pdb_id']}.cif.gz"
-        for pair in shard_pairs(wildcards)
-    ]
-
-
-def token_shards(wildcards):
-    """The shards that hold an accepted pair."""
-    pairs = pairs_in("train", "validation", "test")
-    return sorted(
-        {f"results/embed/{shard_of(pair['emdb_id'])}.safetensors" for pair in pairs}
-    )
-
-
 rule embed_shard:
     input:
         records=shard_records,

@@ -1,7 +1,3 @@
-def structure_option(wildcards):
-    return f"--model {model_of(wildcards)}" if wildcards.condition == "enhanced" else ""
-
-
 rule enhance_map:
     input:
         records=records_of,

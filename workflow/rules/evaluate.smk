@@ -1,21 +1,8 @@
-CONDITIONS = [
-    method for method in SETTINGS.evaluation.methods if method.startswith("enhanced")
-]
-
-
-def evaluation_tables(wildcards):
-    return [f"results/evaluate/{pair['emdb_id']}.parquet" for pair in pairs_in("test")]
-
-
-def method_options(wildcards, input):
-    return [f"--method {name}={path}" for name, path in zip(CONDITIONS, input.enhanced)]
-
-
 rule evaluate_map:
     input:
         records=records_of,
         enhanced=expand(
-            "results/enhance/{condition}/{emdb_id}.mrc",
+            "results/enhance/{condition}/{emdb_id}.json",
             condition=CONDITIONS,
             allow_missing=True,
         ),
@@ -34,12 +21,13 @@ rule evaluate_map:
         config=CONFIG_FILE,
         map=map_of,
         model=model_of,
-        pdb_id=lambda wildcards: catalogue_row(wildcards.emdb_id)["pdb_id"],
+        pdb_id=pdb_id_of,
         resolution=resolution_of,
+        contour=contour_option,
         methods=method_options,
         settings=settings_of("evaluation"),
         code=code_of("evaluation", "volume"),
     shell:
         "cryosamu evaluate {params.map} {params.model} --resolution {params.resolution}"
-        " --emdb-id {wildcards.emdb_id} --pdb-id {params.pdb_id} {params.methods}"
+        " --emdb-id {wildcards.emdb_id} --pdb-id {params.pdb_id} {params.contour} {params.methods}"
         " --config {params.config} --table {output.table} --curves {output.curves} 2> {log}"

@@ -1,12 +1,3 @@
-def prepared_pairs(wildcards):
-    pairs = pairs_in("train", "validation")
-    return [
-        f"results/prepare/{pair['emdb_id']}.{kind}"
-        for pair in pairs
-        for kind in ("npy", "json")
-    ]
-
-
 rule prepare_pair:
     input:
         records=records_of,

@@ -14,6 +14,6 @@ checkpoint split_pairs:
     params:
         config=CONFIG_FILE,
         settings=settings_of("split"),
-        code=code_of("curation"),
+        code=code_of("curation.split"),
     shell:
         "cryosamu split {input.pairs} --config {params.config} -o {output} 2> {log}"
