@@ -1,0 +1,89 @@
+"""The verdict in words and in counts, real maps apart from simulated ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cryosamu.report.entries import Entry
+from cryosamu.report.listing import Cell, tally_cells, tally_rows
+from cryosamu.report.names import ENHANCED
+from cryosamu.report.verdict import Condition, compare, tally
+
+_KINDS = ("real", "simulated", "not known")
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """One sentence of the verdict: better and worse are set in the same type."""
+
+    start: str
+    better: int
+    worse: int
+    total: int
+    end: str
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The verdict over one kind of maps.
+
+    Attributes
+    ----------
+    maps
+        Which maps these are, in words.
+    rows
+        (condition, counts against the fair baseline, counts against deposited as it is).
+    """
+
+    maps: str
+    sentences: list[Sentence]
+    rows: list[tuple[str, list[Cell], list[Cell]]]
+
+
+def summaries(entries: list[Entry], conditions: list[Condition]) -> list[Summary]:
+    """Return one summary a kind of map that there is; none where nothing enhanced was judged."""
+    if not any(condition.method == ENHANCED for condition in conditions):
+        return []
+    groups = [[entry for entry in entries if entry.kind == kind] for kind in _KINDS]
+    return [_summary(group, conditions) for group in groups if group]
+
+
+def _summary(entries: list[Entry], conditions: list[Condition]) -> Summary:
+    maps = _named(entries)
+    rows = [
+        (label, tally_cells(fair), tally_cells(plain))
+        for label, fair, plain in tally_rows(entries, conditions)
+    ]
+    sentences = [
+        _sentence(entries, condition) for condition in conditions if condition.method == ENHANCED
+    ]
+    return Summary(maps[0].upper() + maps[1:], sentences, rows)
+
+
+def _named(entries: list[Entry]) -> str:
+    kind = {"real": "real", "simulated": "simulated"}.get(entries[0].kind, "evaluated")
+    if len(entries) == 1:
+        return f"the {kind} held-out map {entries[0].emdb_id}"
+    return f"{len(entries)} {kind} held-out maps"
+
+
+def _sentence(entries: list[Entry], condition: Condition) -> Sentence:
+    counts = tally(c for entry in entries for c in compare(entry.rows, condition))
+    subject, verb = ("map", "is") if len(entries) == 1 else ("maps", "are")
+    if condition.low_passed:
+        named = f"the enhanced {subject} low-passed to the reported resolution {verb}"
+    else:
+        named = f"the unfiltered enhanced {subject} {verb}"
+    outcome = counts.counts
+    rest = []
+    if outcome["equal"]:
+        rest.append(f"equal in {outcome['equal']}")
+    if outcome["no value"]:
+        rest.append(f"without a value in {outcome['no value']}")
+    return Sentence(
+        f"On {_named(entries)}, {named} {counts.word}:",
+        outcome["better"],
+        outcome["worse"],
+        counts.total,
+        f" ({', '.join(rest)})" if rest else "",
+    )

@@ -1,0 +1,155 @@
+"""Better or worse: each enhanced map against the deposited one and against the fair baseline.
+
+The fair baseline is the deposited map low-passed to the reported resolution. Low-passing alone
+raises most metrics, so that a gain over the deposited map as it is would be claimed falsely.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+import pandas as pd
+
+from cryosamu.report.names import (
+    DEPOSITED,
+    ENHANCED,
+    LOW_PASS,
+    METRICS,
+    WITHOUT_STRUCTURE,
+    Metric,
+    metric_of,
+    ordered,
+)
+
+Outcome = Literal["better", "equal", "worse", "no value"]
+OUTCOMES: tuple[Outcome, ...] = ("better", "equal", "worse", "no value")
+
+
+@dataclass(frozen=True)
+class Condition:
+    """A method's map, as it is or low-passed to the reported resolution."""
+
+    method: str
+    low_passed: bool
+
+
+CONDITIONS = tuple(
+    Condition(method, low_passed)
+    for method in (ENHANCED, WITHOUT_STRUCTURE)
+    for low_passed in (False, True)
+)
+"""What the verdict is about."""
+
+FAIR_BASELINE = Condition(DEPOSITED, True)
+PLAIN_BASELINE = Condition(DEPOSITED, False)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One metric of one map against the same metric of a baseline.
+
+    Attributes
+    ----------
+    difference
+        Value minus baseline, in the metric's unit; NaN where a value is missing.
+    """
+
+    metric: Metric
+    value: float
+    baseline: float
+    outcome: Outcome
+
+    @property
+    def difference(self) -> float:
+        """Value minus baseline."""
+        return self.value - self.baseline
+
+
+@dataclass(frozen=True)
+class Tally:
+    """How often each outcome was met."""
+
+    counts: dict[Outcome, int]
+
+    @property
+    def total(self) -> int:
+        """Comparisons, those without a value included."""
+        return sum(self.counts.values())
+
+    @property
+    def word(self) -> str:
+        """The counts in words: better and worse in the same breath."""
+        better, worse = self.counts["better"], self.counts["worse"]
+        if better > worse:
+            return "more often better than worse"
+        return "more often worse than better" if worse > better else "as often better as worse"
+
+
+def tally(comparisons: Iterable[Comparison]) -> Tally:
+    """Count the outcomes."""
+    counted = Counter(comparison.outcome for comparison in comparisons)
+    return Tally({outcome: counted[outcome] for outcome in OUTCOMES})
+
+
+def values_of(rows: pd.DataFrame, condition: Condition) -> dict[str, float]:
+    """Return metric to value of one condition from the evaluation rows of one entry.
+
+    The fair baseline may stand under either of its two names.
+    """
+    if condition == FAIR_BASELINE:
+        condition = fair_baseline_condition(rows)
+    chosen = rows[
+        (rows["method"] == condition.method) & (rows["low_passed"] == condition.low_passed)
+    ]
+    return dict(zip(chosen["metric"], chosen["value"].astype(float), strict=True))
+
+
+def fair_baseline_condition(rows: pd.DataFrame) -> Condition:
+    """Return the name under which the entry's rows hold the fair baseline."""
+    present = set(zip(rows["method"], rows["low_passed"], strict=True))
+    if (FAIR_BASELINE.method, FAIR_BASELINE.low_passed) in present:
+        return FAIR_BASELINE
+    return Condition(LOW_PASS, False)
+
+
+def judge(metric: Metric, value: float, baseline: float) -> Outcome:
+    """Return whether `value` is better than `baseline` by more than counts as equal."""
+    if not (math.isfinite(value) and math.isfinite(baseline)):
+        return "no value"
+    gain = value - baseline if metric.higher_is_better else baseline - value
+    if abs(gain) < metric.equal_within:
+        return "equal"
+    return "better" if gain > 0 else "worse"
+
+
+def compare(
+    rows: pd.DataFrame, condition: Condition, baseline: Condition = FAIR_BASELINE
+) -> list[Comparison]:
+    """Return one comparison for each judging metric that the baseline was asked for.
+
+    A metric that the baseline has and the map lacks has no value: it is counted, not dropped.
+
+    Parameters
+    ----------
+    rows
+        The evaluation rows of one entry.
+    """
+    reference, values = values_of(rows, baseline), values_of(rows, condition)
+    comparisons = []
+    for key in ordered(set(reference), METRICS):
+        metric = metric_of(key)
+        if metric.higher_is_better is None:
+            continue
+        value, base = values.get(key, math.nan), reference[key]
+        comparisons.append(Comparison(metric, value, base, judge(metric, value, base)))
+    return comparisons
+
+
+def conditions_in(evaluation: pd.DataFrame) -> list[Condition]:
+    """Return the enhanced conditions that the evaluation holds for any entry."""
+    present = set(zip(evaluation["method"], evaluation["low_passed"], strict=True))
+    return [c for c in CONDITIONS if (c.method, c.low_passed) in present]

@@ -1,0 +1,121 @@
+import gemmi
+import numpy as np
+import pandas as pd
+import pytest
+
+from cryosamu.report import pictures
+from cryosamu.report.pairing import Pairing
+from cryosamu.structure.density import simulate_density
+from cryosamu.structure.model import heavy_atoms, read_model
+from cryosamu.volume.io import write_map
+from cryosamu.volume.volume import Volume
+
+COLUMNS = ("emdb_id", "pdb_id", "method", "metric", "value", "definition", "low_passed", "settings")
+
+
+@pytest.fixture(scope="module")
+def evaluation():
+    """Two entries whose verdicts were worked out by hand, see the comments."""
+    rows = []
+
+    def add(emdb_id, pdb_id, method, low_passed, **values):
+        for metric, value in values.items():
+            words = ("cctbx 2025.11, five_cc", low_passed, "resolution 5 Å")
+            rows.append((emdb_id, pdb_id, method, metric, value, *words))
+
+    # Against the fair baseline, enhanced: cc_box worse, cc_mask equal (0.0004 apart), FSC worse
+    # (a larger distance). Against deposited as it is: worse, better, worse.
+    add("EMD-1", "1AAA", "deposited", False, cc_box=0.70, cc_mask=0.55, d_fsc_05_masked=6.00)
+    add("EMD-1", "1AAA", "deposited", True, cc_box=0.72, cc_mask=0.60, d_fsc_05_masked=5.90)
+    add("EMD-1", "1AAA", "enhanced", False, cc_box=0.69, cc_mask=0.6004, d_fsc_05_masked=6.20)
+    # Low-passed: better, better, worse.
+    add("EMD-1", "1AAA", "enhanced", True, cc_box=0.74, cc_mask=0.61, d_fsc_05_masked=6.10)
+    add(
+        "EMD-1", "1AAA", "enhanced_no_structure", False, cc_box=0.71, cc_mask=0.58,
+        d_fsc_05_masked=5.90,
+    )  # fmt: skip
+    # The baseline stands under its other name; enhanced: better, no value, better.
+    add("EMD-2", "2BBB", "deposited", False, cc_box=0.5, cc_mask=0.4, d_fsc_05_masked=7.0)
+    add("EMD-2", "2BBB", "low_pass", False, cc_box=0.5, cc_mask=0.4, d_fsc_05_masked=7.0)
+    add("EMD-2", "2BBB", "enhanced", False, cc_box=0.6, cc_mask=float("nan"), d_fsc_05_masked=6.5)
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+@pytest.fixture(scope="module")
+def split():
+    columns = ("emdb_id", "pdb_id", "resolution", "contour_level", "cluster", "correlation")
+    rows = [
+        ("EMD-1", "1AAA", 3.2, 0.1, "a", 0.8, False, "test"),
+        ("EMD-2", "2BBB", 5.0, None, "b", 0.7, True, "test"),
+        ("EMD-3", "3CCC", 6.0, 0.2, "c", 0.9, True, "train"),
+    ]
+    return pd.DataFrame(rows, columns=[*columns, "simulated", "split"])
+
+
+@pytest.fixture(scope="module")
+def decisions():
+    rows = [
+        ("EMD-1", "1AAA", "resolution", "keep", 3.2, None, ""),
+        ("EMD-2", "2BBB", "resolution", "keep", 5.0, None, ""),
+        ("EMD-3", "3CCC", "resolution", "keep", 6.0, None, ""),
+        ("EMD-4", "4DDD", "resolution", "drop", 9.5, 8.0, "reported at 9.5 Å, above 8 Å"),
+        ("EMD-5", "5EEE", "resolution", "keep", 4.5, None, ""),
+        ("EMD-6", "6FFF", "resolution", "keep", 4.6, None, ""),
+        ("EMD-1", "1AAA", "correlation", "keep", 0.8, 0.65, ""),
+        ("EMD-2", "2BBB", "correlation", "keep", 0.7, 0.65, ""),
+        ("EMD-3", "3CCC", "correlation", "keep", 0.9, 0.65, ""),
+        ("EMD-5", "5EEE", "correlation", "drop", 0.412, 0.65, "CC_mask 0.412 < <b>0.65</b>"),
+        ("EMD-6", "6FFF", "correlation", "fail", None, None, "the archive has no map file"),
+    ]
+    columns = ["emdb_id", "pdb_id", "filter", "verdict", "value", "threshold", "reason"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+@pytest.fixture(scope="module")
+def history():
+    rows = []
+    for step in (0, 10, 20):
+        for metric in ("loss_with_tokens", "loss_without_tokens"):
+            rows.append((step, "train", metric, 1.0 / (step + 1), 5e-4))
+            rows.append((step, "validation", metric, 1.5 / (step + 1), None))
+    return pd.DataFrame(rows, columns=["step", "split", "metric", "value", "learning_rate"])
+
+
+@pytest.fixture(scope="module")
+def curves():
+    rows = [
+        (emdb_id, method, curve, 0.02 * place, 1.0 - 0.05 * place)
+        for emdb_id in ("EMD-1", "EMD-2")
+        for method in ("deposited", "enhanced")
+        for curve in ("masked", "unmasked")
+        for place in range(1, 18)
+    ]
+    return pd.DataFrame(rows, columns=["emdb_id", "method", "curve", "spatial_frequency", "fsc"])
+
+
+@pytest.fixture
+def pairing(tmp_path, monkeypatch):
+    """A short strand of residues, its map, and the map squared as the enhanced one."""
+    monkeypatch.setattr(pictures, "SURFACE_PIXELS", 80)
+    monkeypatch.setattr(pictures, "SLICE_PIXELS", 60)
+    structure = gemmi.Structure()
+    chain = gemmi.Chain("A")
+    for place in range(6):
+        residue = gemmi.Residue()
+        residue.name, residue.seqid = "ALA", gemmi.SeqId(place + 1, " ")
+        residue.entity_type = gemmi.EntityType.Polymer
+        for name, shift in (("N", -1.2), ("CA", 0.0), ("C", 1.2)):
+            atom = gemmi.Atom()
+            atom.name, atom.element = name, gemmi.Element(name[0])
+            atom.pos = gemmi.Position(10 + 3.6 * place + shift, 14, 14)
+            residue.add_atom(atom)
+        chain.add_residue(residue)
+    structure.add_model(gemmi.Model(1))
+    structure[0].add_chain(chain)
+    model = tmp_path / "1AAA.pdb"
+    structure.write_pdb(str(model))
+    grid = Volume(np.zeros((28, 28, 38), np.float32), (1.0, 1.0, 1.0))
+    density = simulate_density(heavy_atoms(read_model(model)), grid, 1.5)
+    write_map(tmp_path / "deposited.mrc", density, "made")
+    write_map(tmp_path / "enhanced.mrc", density.with_data(density.data**2), "made")
+    return Pairing("EMD-1", tmp_path / "deposited.mrc", tmp_path / "enhanced.mrc", model)
