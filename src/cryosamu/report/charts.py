@@ -105,7 +105,7 @@ def _to_markup(figure: Figure, name: str, description: str) -> Markup:
 
 def funnel_chart(funnel: Funnel) -> Markup:
     """Return bars of the entries that each filter let through, dropped or could not judge."""
-    labels = ["catalogue", *(stage.name for stage in funnel.stages)]
+    labels = ["catalogue", *(stage.name.replace("_", " ") for stage in funnel.stages)]
     left = np.array([funnel.candidates, *(stage.left for stage in funnel.stages)])
     dropped = np.array([0, *(stage.dropped for stage in funnel.stages)])
     failed = np.array([0, *(stage.failed for stage in funnel.stages)])

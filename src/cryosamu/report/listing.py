@@ -29,7 +29,7 @@ from cryosamu.report.verdict import (
     Tally,
     compare,
     fair_baseline_condition,
-    judge,
+    same_values,
     tally,
     values_of,
 )
@@ -90,6 +90,10 @@ def difference(comparison: Comparison) -> Cell:
     return Cell(written, gap, comparison.outcome)
 
 
+def _words(name: object) -> str:
+    return str(name).replace("_", " ")
+
+
 def header(metric: Metric) -> str:
     """Return a metric's name with its unit and the direction that is better."""
     arrow = {True: "\N{NO-BREAK SPACE}↑", False: "\N{NO-BREAK SPACE}↓", None: ""}[
@@ -132,8 +136,9 @@ def comparison_table(entries: list[Entry], conditions: list[Condition]) -> Table
             )
     return Table(
         "comparisons",
-        "Held-out entries: each map's value minus that of the fair baseline, by metric. "
-        "“Better” and “worse” count the metrics; low-passed means to the reported resolution.",
+        "Held-out entries: each map's value minus that of the fair baseline (FSC-0.5 of an "
+        "unfiltered map: minus that of the unfiltered deposited map). “Better” and “worse” count "
+        "the metrics; low-passed means to the reported resolution.",
         ["Entry", "Reported (Å)", "Map", "Compared", "Better", "Worse"]
         + [header(metric) for metric in metrics],
         [False, True, False, False, True, True] + [True] * len(metrics),
@@ -165,20 +170,25 @@ def metric_table(entry: Entry, name: str) -> Table:
     names of the fair baseline.
     """
     metrics = [metric_of(key) for key in ordered(set(entry.rows["metric"]), METRICS)]
-    baseline = values_of(entry.rows, FAIR_BASELINE)
+    known = fair_baseline_condition(entry.rows)
     rows: list[list[Cell]] = []
     highlighted = set()
-    for condition, values in _distinct_rows(entry.rows, baseline):
+    for condition in _distinct_conditions(entry.rows):
+        values = values_of(entry.rows, condition)
+        marks: dict[str, Mark] = {}
         label = condition_label(condition, entry.resolution)
-        compared = baseline
-        if values is baseline:
+        if condition == known:
             highlighted.add(len(rows))
-            label, compared = f"{label} — the fair baseline", {}
-        rows.append([text(label), *(_judged(metric, values, compared) for metric in metrics)])
+            label += " — the fair baseline"
+        else:
+            marks = {c.metric.key: c.outcome for c in compare(entry.rows, condition)}
+        cells = (number(values.get(m.key), m.digits, marks.get(m.key, "")) for m in metrics)
+        rows.append([text(label), *cells])
     return Table(
         name,
         f"{entry.emdb_id} with {entry.pdb_id}: all methods; ▲ better and ▼ worse than the fair "
-        "baseline. A map that low-passing does not change has one row.",
+        "baseline (FSC-0.5 of an unfiltered map: than the unfiltered deposited map). A map that "
+        "low-passing does not change has one row.",
         ["Method", *(header(metric) for metric in metrics)],
         [False] + [True] * len(metrics),
         rows,
@@ -186,37 +196,18 @@ def metric_table(entry: Entry, name: str) -> Table:
     )
 
 
-def _distinct_rows(
-    rows: pd.DataFrame, baseline: dict[str, float]
-) -> Iterator[tuple[Condition, dict[str, float]]]:
-    """Yield each condition with its values; the baseline's own dictionary for the baseline."""
+def _distinct_conditions(rows: pd.DataFrame) -> Iterator[Condition]:
+    """Yield the conditions whose values differ; of the fair baseline's two names, one."""
     known = fair_baseline_condition(rows)
+    baseline = values_of(rows, known)
     for method in ordered(set(rows["method"]), METHOD_LABELS):
-        plain = values_of(rows, Condition(method, False))
-        for condition in (Condition(method, False), Condition(method, True)):
+        plain, smooth = Condition(method, False), Condition(method, True)
+        for condition in (plain, smooth):
             values = values_of(rows, condition)
-            unchanged = condition.low_passed and _same(values, plain)
-            renamed = method == LOW_PASS and _same(values, baseline)
-            if condition == known:
-                yield condition, baseline
-            elif values and not unchanged and not renamed:
-                yield condition, values
-
-
-def _same(values: dict[str, float], others: dict[str, float]) -> bool:
-    """Return whether all values are the same numbers, missing ones missing in both."""
-    return values.keys() == others.keys() and all(
-        value == others[key] or (math.isnan(value) and math.isnan(others[key]))
-        for key, value in values.items()
-    )
-
-
-def _judged(metric: Metric, values: dict[str, float], baseline: dict[str, float]) -> Cell:
-    value = values.get(metric.key)
-    if metric.higher_is_better is None or metric.key not in baseline:
-        return number(value, metric.digits)
-    known = math.nan if value is None else value
-    return number(value, metric.digits, judge(metric, known, baseline[metric.key]))
+            unchanged = condition == smooth and same_values(values, values_of(rows, plain))
+            renamed = method == LOW_PASS and same_values(values, baseline)
+            if condition == known or (values and not unchanged and not renamed):
+                yield condition
 
 
 def funnel_table(funnel: Funnel) -> Table:
@@ -227,7 +218,13 @@ def funnel_table(funnel: Funnel) -> Table:
         ["Filter", "Entries seen", "Dropped", "Failed", "Entries left"],
         [False, True, True, True, True],
         [
-            [text(s.name), number(s.seen), number(s.dropped), number(s.failed), number(s.left)]
+            [
+                text(_words(s.name)),
+                number(s.seen),
+                number(s.dropped),
+                number(s.failed),
+                number(s.left),
+            ]
             for s in funnel.stages
         ],
     )
@@ -244,7 +241,7 @@ def rejection_table(funnel: Funnel) -> Table:
             [
                 text(row.emdb_id),
                 text(row.pdb_id),
-                text(row.filter),
+                text(_words(row.filter)),
                 text({"drop": "dropped", "fail": "failed"}.get(str(row.verdict), row.verdict)),
                 number(row.value),
                 number(row.threshold),

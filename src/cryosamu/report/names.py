@@ -22,6 +22,8 @@ class Metric:
         Differences smaller than this count as equal, in the metric's unit.
     sentence
         The definition in one sentence.
+    ends_at_cut
+        No low-passed map can be better than its cut.
     """
 
     key: str
@@ -31,6 +33,7 @@ class Metric:
     digits: int
     equal_within: float
     sentence: str
+    ends_at_cut: bool = False
 
 
 def _correlation(key: str, label: str, voxels: str) -> Metric:
@@ -45,7 +48,7 @@ def _crossing(key: str, label: str, masked: str) -> Metric:
         f"Resolution at which the map–model Fourier shell correlation falls below 0.5, {masked}; "
         "a smaller number is better."
     )
-    return Metric(key, label, "Å", False, 2, 0.01, sentence)
+    return Metric(key, label, "Å", False, 2, 0.01, sentence, ends_at_cut=True)
 
 
 def _average(key: str, label: str, masked: str) -> Metric:
@@ -82,13 +85,14 @@ METRICS = {
 
 DEPOSITED = "deposited"
 LOW_PASS = "low_pass"
+LOW_PASS_MASKED = "low_pass_masked"
 ENHANCED = "enhanced"
 WITHOUT_STRUCTURE = "enhanced_no_structure"
 
 METHOD_LABELS = {
     DEPOSITED: "Deposited",
     LOW_PASS: "Deposited, low-passed",
-    "low_pass_masked": "Deposited, low-passed and masked",
+    LOW_PASS_MASKED: "Deposited, low-passed and masked",
     "sharpened": "Deposited, sharpened and low-passed",
     ENHANCED: "Enhanced",
     WITHOUT_STRUCTURE: "Enhanced, no structure given",
@@ -102,7 +106,7 @@ FLOORS = ("envelope", "random_phases")
 METHOD_COLOURS = {
     DEPOSITED: "#8692a3",
     LOW_PASS: "#4f6bb0",
-    "low_pass_masked": "#9a6fc4",
+    LOW_PASS_MASKED: "#9a6fc4",
     "sharpened": "#b8862f",
     ENHANCED: "#12908e",
     WITHOUT_STRUCTURE: "#d9653b",

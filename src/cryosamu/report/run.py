@@ -71,12 +71,12 @@ def _network_facts(header: CheckpointHeader, parameters: int) -> list[tuple[str,
             f"{embedding.backend} ({embedding.mode}), width {header.embedding_width}, pooled to "
             f"{embedding.pooling.tokens} tokens",
         ),
-        ("Encoder weights", f"SHA-256 {header.weights_fingerprint}"),
+        ("Encoder weights", f"SHA-256 {header.weights_fingerprint[:16]}"),
         ("Working grid", f"{header.preparation.voxel_size:g} Å"),
         (
             "Training target",
-            f"Gaussians by the rule of {target.sigma_rule}, at {target.maximum_resolution:g} Å "
-            "or better",
+            f"Gaussians by the rule of {target.sigma_rule}, at the reported resolution but at most "
+            f"{target.maximum_resolution:g} Å",
         ),
     ]
 
@@ -87,7 +87,7 @@ def _training_facts(header: CheckpointHeader) -> list[tuple[str, str]]:
     facts = [
         ("Training steps", f"{training.steps:,}; weights of step {training.best_step:,}"),
         ("Pairs", pairs),
-        ("Data", f"digest {training.data_digest}"),
+        ("Data", f"digest {training.data_digest[:16]}"),
     ]
     if training.lineage:
         earlier = [

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from cryosamu.report.entries import Entry
 from cryosamu.report.listing import Cell, tally_cells, tally_rows
 from cryosamu.report.names import ENHANCED
-from cryosamu.report.verdict import Condition, compare, tally
+from cryosamu.report.verdict import TRIVIAL, Condition, compare, tally
 
 _KINDS = ("real", "simulated", "not known")
 
@@ -55,7 +55,9 @@ def _summary(entries: list[Entry], conditions: list[Condition]) -> Summary:
         for label, fair, plain in tally_rows(entries, conditions)
     ]
     sentences = [
-        _sentence(entries, condition) for condition in conditions if condition.method == ENHANCED
+        _sentence(entries, condition)
+        for condition in conditions
+        if condition.method == ENHANCED or condition == TRIVIAL
     ]
     return Summary(maps[0].upper() + maps[1:], sentences, rows)
 
@@ -70,7 +72,9 @@ def _named(entries: list[Entry]) -> str:
 def _sentence(entries: list[Entry], condition: Condition) -> Sentence:
     counts = tally(c for entry in entries for c in compare(entry.rows, condition))
     subject, verb = ("map", "is") if len(entries) == 1 else ("maps", "are")
-    if condition.low_passed:
+    if condition == TRIVIAL:
+        named = f"low-passing and masking the deposited {subject}, with no network at all, is"
+    elif condition.low_passed:
         named = f"the enhanced {subject} low-passed to the reported resolution {verb}"
     else:
         named = f"the unfiltered enhanced {subject} {verb}"

@@ -2,6 +2,8 @@
 
 The fair baseline is the deposited map low-passed to the reported resolution. Low-passing alone
 raises most metrics, so that a gain over the deposited map as it is would be claimed falsely.
+Only where a metric ends at the cut (FSC-0.5 of a low-passed map is never finer than it) is
+filtered compared with filtered and unfiltered with unfiltered.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from cryosamu.report.names import (
     DEPOSITED,
     ENHANCED,
     LOW_PASS,
+    LOW_PASS_MASKED,
     METRICS,
     WITHOUT_STRUCTURE,
     Metric,
@@ -46,6 +49,8 @@ CONDITIONS = tuple(
 
 FAIR_BASELINE = Condition(DEPOSITED, True)
 PLAIN_BASELINE = Condition(DEPOSITED, False)
+TRIVIAL = Condition(LOW_PASS_MASKED, False)
+"""What can be had without any network, and judged in the same way."""
 
 
 @dataclass(frozen=True)
@@ -116,6 +121,22 @@ def fair_baseline_condition(rows: pd.DataFrame) -> Condition:
     return Condition(LOW_PASS, False)
 
 
+def is_filtered(rows: pd.DataFrame, condition: Condition) -> bool:
+    """Return whether a map holds nothing finer than the reported resolution."""
+    if condition.low_passed:
+        return True
+    plain = values_of(rows, condition)
+    return same_values(plain, values_of(rows, Condition(condition.method, True)))
+
+
+def same_values(values: dict[str, float], others: dict[str, float]) -> bool:
+    """Return whether all values are the same numbers, missing ones missing in both."""
+    return values.keys() == others.keys() and all(
+        value == others[key] or (math.isnan(value) and math.isnan(others[key]))
+        for key, value in values.items()
+    )
+
+
 def judge(metric: Metric, value: float, baseline: float) -> Outcome:
     """Return whether `value` is better than `baseline` by more than counts as equal."""
     if not (math.isfinite(value) and math.isfinite(baseline)):
@@ -132,6 +153,7 @@ def compare(
     """Return one comparison for each judging metric that the baseline was asked for.
 
     A metric that the baseline has and the map lacks has no value: it is counted, not dropped.
+    The baseline of a metric that ends at the cut is filtered as the map is.
 
     Parameters
     ----------
@@ -139,17 +161,20 @@ def compare(
         The evaluation rows of one entry.
     """
     reference, values = values_of(rows, baseline), values_of(rows, condition)
+    alike = values_of(rows, FAIR_BASELINE if is_filtered(rows, condition) else PLAIN_BASELINE)
     comparisons = []
     for key in ordered(set(reference), METRICS):
         metric = metric_of(key)
         if metric.higher_is_better is None:
             continue
         value, base = values.get(key, math.nan), reference[key]
+        if metric.ends_at_cut:
+            base = alike.get(key, base)
         comparisons.append(Comparison(metric, value, base, judge(metric, value, base)))
     return comparisons
 
 
 def conditions_in(evaluation: pd.DataFrame) -> list[Condition]:
-    """Return the enhanced conditions that the evaluation holds for any entry."""
+    """Return the enhanced conditions, and the trivial one, that were evaluated for any entry."""
     present = set(zip(evaluation["method"], evaluation["low_passed"], strict=True))
-    return [c for c in CONDITIONS if (c.method, c.low_passed) in present]
+    return [c for c in (*CONDITIONS, TRIVIAL) if (c.method, c.low_passed) in present]

@@ -55,7 +55,7 @@ def train_to_end(
         while state.step < state.steps:
             batch = training_batch(pairs, settings, state.step).to(device)
             torch.manual_seed(dropout_seed(settings, state.step + 1))
-            state.losses.append(_step(state, batch, settings))
+            state.losses.append(take_step(state, batch, settings))
             state.step += 1
             bar.update()
             if state.step % settings.validate_every == 0 or state.step == state.steps:
@@ -67,7 +67,7 @@ def train_to_end(
                 raise KeyboardInterrupt
 
 
-def _step(state: TrainingState, batch: Batch, settings: TrainingSettings) -> float:
+def take_step(state: TrainingState, batch: Batch, settings: TrainingSettings) -> float:
     """Take one optimiser step and return its loss."""
     state.optimizer.zero_grad(set_to_none=True)
     answer = state.network(batch.density, batch.tokens, batch.token_mask)

@@ -48,6 +48,11 @@ class RunFolder:
         """What the run was; written last, so that a run with a record is a finished one."""
         return self.path / "run.json"
 
+    def clear_leftovers(self) -> None:
+        """Remove what a kill in the middle of writing left behind under temporary names."""
+        for leftover in self.path.glob(".part-*"):
+            leftover.unlink()
+
 
 @dataclass(frozen=True)
 class Plan:

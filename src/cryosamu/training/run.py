@@ -95,6 +95,7 @@ def _train(
     training: TrainingSettings,
     announce: Callable[[str], None],
 ) -> None:
+    plan.folder.clear_leftovers()
     device = choose_device(training.device)
     network = _first_network(plan, data, settings, training).to(device)
     if training.crop % network.stride:

@@ -135,7 +135,7 @@ class TestTables:
         row = rows["EMD-1", "Enhanced"]
         assert row["CC_box ↑"][0].strip() == "−0.030"
         assert row["CC_box ↑"][2] == "worse"
-        assert row["FSC-0.5 masked (Å) ↓"][0].strip() == "+0.30"
+        assert row["FSC-0.5 masked (Å) ↓"][0].strip() == "+0.20"
         assert (row["Better"][0], row["Worse"][0]) == ("0", "2")
 
     def test_every_rejected_entry_with_filter_number_threshold_and_reason(self, page, decisions):

@@ -1,5 +1,6 @@
 import math
 
+import pandas as pd
 import pytest
 
 from cryosamu.config import Config, EmbeddingSettings, NetworkSettings
@@ -11,7 +12,7 @@ from cryosamu.report.inputs import Inputs
 from cryosamu.report.run import RunFacts, read_run
 from cryosamu.report.statements import statements
 from cryosamu.report.summary import summaries
-from cryosamu.report.verdict import FAIR_BASELINE, Condition, compare, conditions_in, tally
+from cryosamu.report.verdict import FAIR_BASELINE, TRIVIAL, Condition, compare, conditions_in, tally
 
 ENHANCED, ENHANCED_LOW = Condition("enhanced", False), Condition("enhanced", True)
 DEPOSITED = Condition("deposited", False)
@@ -29,7 +30,7 @@ class TestComparisons:
             ("EMD-1", ENHANCED, FAIR_BASELINE, "worse", "equal", "worse"),
             ("EMD-1", ENHANCED, DEPOSITED, "worse", "better", "worse"),
             ("EMD-1", ENHANCED_LOW, FAIR_BASELINE, "better", "better", "worse"),
-            ("EMD-1", DEPOSITED, FAIR_BASELINE, "worse", "worse", "worse"),
+            ("EMD-1", DEPOSITED, FAIR_BASELINE, "worse", "worse", "equal"),
             ("EMD-2", ENHANCED, FAIR_BASELINE, "better", "no value", "better"),
             ("EMD-2", ENHANCED_LOW, FAIR_BASELINE, "no value", "no value", "no value"),
         ],
@@ -45,7 +46,36 @@ class TestComparisons:
         rows = evaluation[evaluation["emdb_id"] == "EMD-1"]
         gaps = {c.metric.key: c.difference for c in compare(rows, ENHANCED)}
         assert gaps["cc_box"] == pytest.approx(-0.03)
-        assert gaps["d_fsc_05_masked"] == pytest.approx(0.30)
+        assert gaps["d_fsc_05_masked"] == pytest.approx(0.20)
+
+    def test_a_cut_map_is_not_held_against_an_uncut_one(self, evaluation):
+        """FSC-0.5 of a low-passed map ends at the cut: 5.9 Å is no merit of the unfiltered map."""
+        rows = evaluation[evaluation["emdb_id"] == "EMD-1"].copy()
+        fsc = rows["metric"] == "d_fsc_05_masked"
+        unfiltered = (rows["method"] == "enhanced") & ~rows["low_passed"]
+        rows.loc[fsc & (rows["method"] == "deposited") & ~rows["low_passed"], "value"] = 5.0
+        rows.loc[fsc & unfiltered, "value"] = 5.5
+        assert outcomes(rows, "EMD-1", ENHANCED)["d_fsc_05_masked"] == "worse"
+        assert outcomes(rows, "EMD-1", ENHANCED_LOW, DEPOSITED)["d_fsc_05_masked"] == "worse"
+        # A map that low-passing does not change is a filtered one, whatever it is called.
+        cut = rows[unfiltered].assign(low_passed=True)
+        rows = pd.concat([rows[~((rows["method"] == "enhanced") & rows["low_passed"])], cut])
+        assert outcomes(rows, "EMD-1", ENHANCED)["d_fsc_05_masked"] == "better"
+
+    def test_trivial_processing_is_judged_beside_the_network(self, evaluation, split):
+        deposited = evaluation["method"].eq("deposited") & evaluation["low_passed"]
+        masked = evaluation[deposited & evaluation["emdb_id"].eq("EMD-1")].assign(
+            method="low_pass_masked", low_passed=False
+        )
+        masked.loc[masked["metric"] == "cc_box", "value"] += 0.05
+        both = pd.concat([evaluation, masked])
+        conditions = conditions_in(both)
+        assert conditions[-1] == TRIVIAL
+        entries = list_entries(Inputs(evaluation=both, split=split))
+        sentence = summaries(entries, conditions)[0].sentences[-1]
+        assert "with no network at all" in sentence.start
+        # cc_box better, cc_mask equal, FSC 5.90 against the unfiltered 6.00 better.
+        assert (sentence.better, sentence.worse, sentence.total) == (2, 0, 3)
 
     def test_a_failed_value_is_counted_not_dropped(self, evaluation):
         counts = tally(compare(evaluation[evaluation["emdb_id"] == "EMD-2"], ENHANCED))

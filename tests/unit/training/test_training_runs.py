@@ -32,7 +32,7 @@ class StopError(Exception):
 
 def train_until(world, monkeypatch, step):
     """Begin a run that ends without warning in the middle of a step."""
-    real = loop._step
+    real = loop.take_step
 
     def step_or_stop(state, batch, settings):
         value = real(state, batch, settings)
@@ -41,7 +41,7 @@ def train_until(world, monkeypatch, step):
         return value
 
     with monkeypatch.context() as patch:
-        patch.setattr(loop, "_step", step_or_stop)
+        patch.setattr(loop, "take_step", step_or_stop)
         with pytest.raises(StopError):
             world.train("stopped")
 
@@ -67,12 +67,14 @@ def test_a_killed_process_resumes_in_another_with_the_same_bits(world):
     process.kill()
     process.communicate()
     assert process.returncode == -signal.SIGKILL
+    state_file(world).with_name(".part-0.safetensors").write_bytes(b"half")
     assert not list(world.folder.glob("killed.*"))
     done = read_tensors(state_file(world))[1]["step"]
     assert 10 <= done < 100
     assert world.train("killed", training=training) == [f"resuming at step {done}"]
     world.train("whole", "state_of_whole", training=training)
     assert world.outputs("killed") == world.outputs("whole")
+    assert not list((world.folder / "state").rglob(".part-*"))
 
 
 def _reached(world, step):
@@ -166,7 +168,7 @@ def test_a_finished_run_writes_its_outputs_again(world, monkeypatch):
     first = world.outputs()
     for path in (world.files().checkpoint, world.files().history):
         path.unlink()
-    monkeypatch.setattr(loop, "_step", None)
+    monkeypatch.setattr(loop, "take_step", None)
     assert world.train() == ["this training is finished: nothing to train"]
     assert world.outputs() == first
 

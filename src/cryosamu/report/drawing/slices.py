@@ -11,7 +11,10 @@ from scipy import ndimage
 from cryosamu.volume.volume import Volume
 
 WHITE_PERCENTILE = 99.8
-"""Of the voxels of the drawn box: what is white in every map's slices. The median is black."""
+"""Of the voxels of the drawn box: what is white in every map's slices."""
+
+BLACK_DEPTH = 0.25
+"""Black is this share of the way from the median to white, below the median."""
 
 _INCREASE = np.array([0.70, 0.16, 0.17])
 _NEUTRAL = np.array([0.96, 0.96, 0.96])
@@ -71,8 +74,8 @@ def cut(volume: Volume, plane: Plane) -> NDArray[np.float64]:
 
 
 def grey(values: NDArray[np.float64]) -> NDArray[np.uint8]:
-    """Return opaque grey pixels uint8 [h, w, 4] of values that are black at 0 and white at 1."""
-    level = np.clip(values, 0, 1)[..., None]
+    """Return opaque grey pixels uint8 [h, w, 4], black at -BLACK_DEPTH and white at 1."""
+    level = np.clip((values + BLACK_DEPTH) / (1 + BLACK_DEPTH), 0, 1)[..., None]
     return _opaque(np.broadcast_to(level, (*values.shape, 3)))
 
 
