@@ -163,6 +163,14 @@ def test_the_learning_rate_falls_when_validation_stands_still(world, monkeypatch
     assert list(losses.learning_rate) == [2e-3, 2e-3, 2e-3, 1e-3, 1e-3]
 
 
+def test_a_rate_that_has_fallen_stays_down_when_resumed(world, monkeypatch):
+    monkeypatch.setattr(Validation, "measure", lambda self, network: {"loss": 0.5})
+    world.train("whole", "state_of_whole")
+    train_until(world, monkeypatch, 10)
+    world.train("stopped")
+    assert world.outputs("stopped") == world.outputs("whole")
+
+
 def test_a_finished_run_writes_its_outputs_again(world, monkeypatch):
     world.train()
     first = world.outputs()
