@@ -7,19 +7,18 @@ from dataclasses import dataclass
 from cryosamu.report.entries import Entry
 from cryosamu.report.listing import Cell, tally_cells, tally_rows
 from cryosamu.report.names import ENHANCED
-from cryosamu.report.verdict import TRIVIAL, Condition, compare, tally
+from cryosamu.report.verdict import TRIVIAL, Condition, Tally, compare, tally
 
 _KINDS = ("real", "simulated", "not known")
 
 
 @dataclass(frozen=True)
 class Sentence:
-    """One sentence of the verdict: better and worse are set in the same type."""
+    """One line of the verdict: better and worse are set in the same type."""
 
     start: str
     better: int
     worse: int
-    total: int
     end: str
 
 
@@ -31,11 +30,14 @@ class Summary:
     ----------
     maps
         Which maps these are, in words.
+    comparisons
+        Metrics times maps.
     rows
         (condition, counts against the fair baseline, counts against deposited as it is).
     """
 
     maps: str
+    comparisons: int
     sentences: list[Sentence]
     rows: list[tuple[str, list[Cell], list[Cell]]]
 
@@ -49,17 +51,18 @@ def summaries(entries: list[Entry], conditions: list[Condition]) -> list[Summary
 
 
 def _summary(entries: list[Entry], conditions: list[Condition]) -> Summary:
-    maps = _named(entries)
     rows = [
         (label, tally_cells(fair), tally_cells(plain))
         for label, fair, plain in tally_rows(entries, conditions)
     ]
-    sentences = [
-        _sentence(entries, condition)
+    counts = {
+        condition: tally(c for entry in entries for c in compare(entry.rows, condition))
         for condition in conditions
         if condition.method == ENHANCED or condition == TRIVIAL
-    ]
-    return Summary(maps[0].upper() + maps[1:], sentences, rows)
+    }
+    several = len(entries) > 1
+    sentences = [_sentence(condition, found, several) for condition, found in counts.items()]
+    return Summary(_named(entries), max(c.total for c in counts.values()), sentences, rows)
 
 
 def _named(entries: list[Entry]) -> str:
@@ -69,11 +72,10 @@ def _named(entries: list[Entry]) -> str:
     return f"{len(entries)} {kind} held-out maps"
 
 
-def _sentence(entries: list[Entry], condition: Condition) -> Sentence:
-    counts = tally(c for entry in entries for c in compare(entry.rows, condition))
-    subject, verb = ("map", "is") if len(entries) == 1 else ("maps", "are")
+def _sentence(condition: Condition, counts: Tally, several: bool) -> Sentence:
+    subject, verb = ("maps", "are") if several else ("map", "is")
     if condition == TRIVIAL:
-        named = f"low-passing and masking the deposited {subject}, with no network at all, is"
+        named = f"the deposited {subject} low-passed and masked, with no network at all, {verb}"
     elif condition.low_passed:
         named = f"the enhanced {subject} low-passed to the reported resolution {verb}"
     else:
@@ -85,9 +87,8 @@ def _sentence(entries: list[Entry], condition: Condition) -> Sentence:
     if outcome["no value"]:
         rest.append(f"without a value in {outcome['no value']}")
     return Sentence(
-        f"On {_named(entries)}, {named} {counts.word}:",
+        f"{named} {counts.word}:",
         outcome["better"],
         outcome["worse"],
-        counts.total,
         f" ({', '.join(rest)})" if rest else "",
     )

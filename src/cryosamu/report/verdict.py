@@ -122,8 +122,8 @@ def fair_baseline_condition(rows: pd.DataFrame) -> Condition:
 
 
 def is_filtered(rows: pd.DataFrame, condition: Condition) -> bool:
-    """Return whether a map holds nothing finer than the reported resolution."""
-    if condition.low_passed:
+    """Return whether a map was low-passed, by its name or since low-passing does not change it."""
+    if condition.low_passed or condition == TRIVIAL:
         return True
     plain = values_of(rows, condition)
     return same_values(plain, values_of(rows, Condition(condition.method, True)))

@@ -72,10 +72,11 @@ class TestComparisons:
         conditions = conditions_in(both)
         assert conditions[-1] == TRIVIAL
         entries = list_entries(Inputs(evaluation=both, split=split))
-        sentence = summaries(entries, conditions)[0].sentences[-1]
+        summary = summaries(entries, conditions)[0]
+        sentence = summary.sentences[-1]
         assert "with no network at all" in sentence.start
-        # cc_box better, cc_mask equal, FSC 5.90 against the unfiltered 6.00 better.
-        assert (sentence.better, sentence.worse, sentence.total) == (2, 0, 3)
+        # cc_box better; cc_mask and FSC, filtered against filtered, equal.
+        assert (sentence.better, sentence.worse, summary.comparisons) == (1, 0, 3)
 
     def test_a_failed_value_is_counted_not_dropped(self, evaluation):
         counts = tally(compare(evaluation[evaluation["emdb_id"] == "EMD-2"], ENHANCED))
@@ -96,9 +97,9 @@ class TestSummary:
         entries = list_entries(Inputs(evaluation=evaluation, split=split))
         real, simulated = summaries(entries, [ENHANCED])
         (sentence,) = real.sentences
-        assert "EMD-1" in sentence.start
+        assert real.maps == "the real held-out map EMD-1"
         assert "more often worse than better" in sentence.start
-        assert (sentence.better, sentence.worse, sentence.total) == (0, 2, 3)
+        assert (sentence.better, sentence.worse, real.comparisons) == (0, 2, 3)
         assert sentence.end == " (equal in 1)"
         assert "more often better than worse" in simulated.sentences[0].start
         assert simulated.sentences[0].end == " (without a value in 1)"

@@ -24,7 +24,8 @@ def png_bytes(pixels: NDArray[np.uint8], colours: int = COLOURS) -> bytes:
     picture = Image.fromarray(np.ascontiguousarray(pixels))
     if (pixels[..., 3] == 255).all():
         # The median cut gives smoother shades, but knows no opacity.
-        reduced = picture.convert("RGB").quantize(colours, method=Image.Quantize.MEDIANCUT)
+        method = Image.Quantize.MEDIANCUT
+        reduced = picture.convert("RGB").quantize(colours, method=method, kmeans=1)
     else:
         reduced = picture.quantize(colours, method=Image.Quantize.FASTOCTREE)
     buffer = io.BytesIO()
