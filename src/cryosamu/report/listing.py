@@ -77,7 +77,10 @@ def number(value: object, digits: int | None = None, mark: Mark = "") -> Cell:
     known = float("nan") if value is None else float(str(value))
     if not math.isfinite(known):
         return Cell(MISSING, None, mark)
-    written = f"{known:g}" if digits is None else f"{known:,.{digits}f}"
+    if digits is None:
+        written = f"{known:,.0f}" if known.is_integer() else f"{known:g}"
+    else:
+        written = f"{known:,.{digits}f}"
     return Cell(written.replace("-", "−"), known, mark)
 
 

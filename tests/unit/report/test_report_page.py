@@ -8,6 +8,7 @@ from cryosamu import tables
 from cryosamu.config import parse_config
 from cryosamu.errors import CryosamuError
 from cryosamu.report.inputs import InputFiles, Inputs, read_inputs
+from cryosamu.report.listing import number
 from cryosamu.report.page import render, write_report
 from cryosamu.report.pairing import parse_pairing
 from cryosamu.report.run import RunFacts
@@ -306,3 +307,11 @@ def test_an_entry_that_is_only_drawn(pairing):
     assert "EMD-1 with 1AAA" in page.words
     assert "This map was not evaluated." in page.words
     assert page.tags.count("img") == 12
+
+
+@pytest.mark.parametrize(
+    ("value", "digits", "written"),
+    [(40213.0, None, "40,213"), (0.412, None, "0.412"), (-0.5, 3, "−0.500"), (None, 2, "—")],
+)
+def test_numbers_as_they_are_written(value, digits, written):
+    assert number(value, digits).text == written
