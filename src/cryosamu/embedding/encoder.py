@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cryosamu.config import EmbeddingSettings
-from cryosamu.errors import ConfigError
+from cryosamu.device import choose_device
 from cryosamu.structure.model import ProteinChain
 
 if TYPE_CHECKING:
-    import torch
+    pass
 
 
 class Encoder(Protocol):
@@ -64,26 +64,3 @@ def load_encoder(settings: EmbeddingSettings) -> Encoder:
     from cryosamu.embedding.esm_if1.encoder import EsmIf1
 
     return EsmIf1.load(settings.weights, device)
-
-
-def choose_device(name: str) -> torch.device:
-    """Return the torch device for `auto`, `cpu`, `cuda` or `cuda:N`.
-
-    Raises
-    ------
-    ConfigError
-        When the name is none of these, or this machine has no such device.
-    """
-    import torch
-
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    kind, _, number = name.partition(":")
-    if kind not in ("cpu", "cuda") or (number and not number.isdecimal()):
-        raise ConfigError(f"'{name}' is not a device; it is auto, cpu, cuda or cuda:N.")
-    if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
-        raise ConfigError(
-            f"the device '{name}' is not there; this machine has "
-            f"{torch.cuda.device_count()} CUDA devices, so ask for auto or cpu."
-        )
-    return torch.device(name)

@@ -20,7 +20,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from cryosamu.embedding.encoder import Encoder
@@ -28,8 +27,7 @@ from cryosamu.embedding.pooling import Pooled
 from cryosamu.errors import CryosamuError
 from cryosamu.files import atomic_path, require_file
 from cryosamu.structure.model import ProteinChain
-
-_HEADER_KEY = "cryosamu"
+from cryosamu.tensors import HEADER_KEY, write_tensors
 
 
 def embedding_key(chains: Sequence[ProteinChain], encoder: Encoder, mode: str) -> str:
@@ -123,10 +121,7 @@ def write_tokens(path: Path | str, pooled: Mapping[str, Pooled], header: TokensH
         }
         for model_id, result in pooled.items()
     }
-    # One key alone: safetensors writes several in an order that changes from run to run.
-    metadata = json.dumps({"header": asdict(header), "models": models}, sort_keys=True)
-    with atomic_path(path) as temporary:
-        save_file(tensors, temporary, {_HEADER_KEY: metadata})
+    write_tensors(path, tensors, {"header": asdict(header), "models": models})
 
 
 def read_tokens(paths: Iterable[Path | str]) -> dict[str, tuple[Tensor, Tensor]]:
@@ -175,7 +170,7 @@ def _header(path: Path) -> TokensHeader:
     require_file(path, "file of structure tokens")
     try:
         with safe_open(path, framework="pt") as file:
-            return TokensHeader(**json.loads(file.metadata()[_HEADER_KEY])["header"])
+            return TokensHeader(**json.loads(file.metadata()[HEADER_KEY])["header"])
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
         raise CryosamuError(
             f"{path}: is not a file of structure tokens; make it with 'cryosamu embed --pooled'."

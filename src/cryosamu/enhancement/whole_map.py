@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from cryosamu.config import EnhancementSettings
-from cryosamu.embedding.encoder import choose_device
+from cryosamu.device import choose_device
 from cryosamu.errors import CheckpointError, ConfigError, CryosamuError
 from cryosamu.network.checkpoint import CheckpointHeader
 from cryosamu.network.interface import EnhancementNetwork
@@ -82,7 +82,7 @@ def enhance(
         When the map cannot be enhanced, the device is not there or its memory does not suffice.
     """
     settings = settings or EnhancementSettings()
-    device = _device(settings.device)
+    device = choose_device(settings.device)
     begun = time.perf_counter()
     prepared = prepare_input(volume, header.preparation)
     plan = _plan(prepared.data.shape, network, settings)
@@ -124,14 +124,6 @@ def enhance(
         },
     }
     return Enhanced(enhanced, record)
-
-
-def _device(name: str) -> torch.device:
-    if name != "mps":
-        return choose_device(name)
-    if not torch.backends.mps.is_available():
-        raise ConfigError("the device 'mps' is not there; ask for auto or cpu.")
-    return torch.device("mps")
 
 
 def _plan(

@@ -15,7 +15,7 @@ from cryosamu.config import EmbeddingSettings, NetworkSettings, PreparationSetti
 from cryosamu.errors import CheckpointError, ConfigError
 from cryosamu.network.build import build_network
 from cryosamu.network.interface import EnhancementNetwork
-from cryosamu.network.tensor_file import read_tensors, write_tensors
+from cryosamu.tensors import read_tensors, write_tensors
 
 _FORMAT = 1
 

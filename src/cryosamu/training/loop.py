@@ -33,8 +33,8 @@ def train_to_end(
     """Take the steps that are left, saving the state at every validation.
 
     Each step's crops, their turns, the examples without structure and the network's dropout are
-    functions of the seed and the step, so that on a CPU a run that was stopped at any moment
-    ends, once resumed, in the same bits as one that was not.
+    functions of the seed and the step, so that on a CPU, with as many threads, a run that was
+    stopped at any moment ends, once resumed, in the same bits as one that was not.
 
     Raises
     ------

@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 
 from cryosamu.config import NetworkSettings, TrainingSettings
-from cryosamu.embedding.encoder import choose_device
+from cryosamu.device import choose_device
 from cryosamu.errors import ConfigError
 from cryosamu.files import atomic_path
 from cryosamu.network import EnhancementNetwork, build_network

@@ -13,7 +13,7 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 from cryosamu.config import TrainingSettings
 from cryosamu.errors import CheckpointError
 from cryosamu.network import EnhancementNetwork
-from cryosamu.network.tensor_file import read_tensors, write_tensors
+from cryosamu.tensors import read_tensors, write_tensors
 
 HistoryRow = tuple[int, str, str, float, float]
 """step, split, metric, value, learning rate: a row of tables.HISTORY."""

@@ -190,7 +190,7 @@ def test_one_entry_is_explained_in_words():
     decisions["emdb_id"] = [f"EMD-000{one[-1]}" for one in decisions["emdb_id"]]
     lines = explain(decisions, "2")
     assert lines[0] == "EMD-0002 with PDB 9TST was dropped by the filter 'correlation'."
-    assert lines[-1] == "  drop  correlation: Its CC_MASK, 0.500, is below 0.65."
+    assert lines[-1] == "  drop  correlation: Its CC_mask, 0.500, is below 0.65."
     assert "kept by all 4 filters" in explain(decisions, "emd-0001")[0]
     assert "could not be judged" in explain(decisions, "EMD-4")[0]
     with pytest.raises(CryosamuError, match="EMD-0099: no filter saw it"):

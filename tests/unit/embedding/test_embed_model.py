@@ -5,13 +5,14 @@ import pytest
 import torch
 
 from cryosamu.config import EmbeddingSettings, PoolingSettings
+from cryosamu.device import choose_device
 from cryosamu.embedding.embed import (
     embed_model,
     model_id_of,
     pool_embedding,
     write_embedding,
 )
-from cryosamu.embedding.encoder import choose_device, load_encoder
+from cryosamu.embedding.encoder import load_encoder
 from cryosamu.embedding.store import EmbeddingStore
 from cryosamu.errors import ConfigError, CryosamuError, ModelError
 

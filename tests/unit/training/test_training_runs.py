@@ -12,8 +12,8 @@ import cryosamu.training.loop as loop
 from cryosamu.errors import CheckpointError, ConfigError
 from cryosamu.files import sha256_of
 from cryosamu.network.checkpoint import load_checkpoint, read_header
-from cryosamu.network.tensor_file import read_tensors
 from cryosamu.tables import HISTORY, read_table
+from cryosamu.tensors import read_tensors
 from cryosamu.training.validation import Validation
 
 

@@ -24,5 +24,5 @@ class CorrelationFilter(Filter[Measurement]):
             return decide(False, None, least, f"Its {kind} is not defined for this pair.")
         passed = value >= least
         relation = "reaches" if passed else "is below"
-        reason = f"Its {kind.upper()}, {value:.3f}, {relation} {least:g}."
+        reason = f"Its {kind.replace('cc', 'CC')}, {value:.3f}, {relation} {least:g}."
         return decide(passed, value, least, reason)

@@ -20,16 +20,15 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from cryosamu.embedding.esm_if1.download import download
 from cryosamu.embedding.esm_if1.package import inverse_folding
 from cryosamu.errors import CheckpointError, CryosamuError
-from cryosamu.files import atomic_path, require_file, sha256_of
+from cryosamu.files import require_file, sha256_of
+from cryosamu.tensors import HEADER_KEY, write_tensors
 
 CACHE_VARIABLE = "CRYOSAMU_CACHE"
-_SOURCE_KEY = "cryosamu"
 
 # fair-esm names the modules anew after training; the checkpoint has the old names.
 _OLD_AND_NEW_NAMES = (
@@ -132,9 +131,7 @@ def convert(source: Path, destination: Path) -> None:
         if name.startswith(_ENCODER_ARGUMENTS)
     }
     record = {"arguments": kept, "source_sha256": sha256_of(source)}
-    with atomic_path(destination) as temporary:
-        # One key alone: safetensors writes several in an order that changes from run to run.
-        save_file(tensors, temporary, {_SOURCE_KEY: json.dumps(record, sort_keys=True)})
+    write_tensors(destination, tensors, record)
 
 
 def _read_fairseq(source: Path) -> tuple[argparse.Namespace, dict[str, Tensor]]:
@@ -180,7 +177,7 @@ def _encoder_tensors(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def _read_converted(path: Path) -> tuple[Any, str]:
     try:
         with safe_open(path, framework="pt") as file:
-            record = json.loads(file.metadata()[_SOURCE_KEY])
+            record = json.loads(file.metadata()[HEADER_KEY])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         encoder = build_network(record["arguments"])
         encoder.load_state_dict(tensors)

@@ -15,7 +15,7 @@ from torch import Tensor
 from cryosamu.errors import CheckpointError
 from cryosamu.files import atomic_path, require_file
 
-_HEADER_KEY = "cryosamu"
+HEADER_KEY = "cryosamu"
 _LENGTH_BYTES = 8
 _PICKLE_STARTS = (b"PK\x03\x04", b"\x80")
 
@@ -26,7 +26,7 @@ def write_tensors(
     """Write tensors and a header of JSON values; the same content gives the same bytes."""
     on_cpu = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     # One key alone: safetensors writes several in an order that changes from run to run.
-    metadata = {_HEADER_KEY: json.dumps(header, sort_keys=True)}
+    metadata = {HEADER_KEY: json.dumps(header, sort_keys=True)}
     content = safetensors.torch.save(on_cpu, metadata)
     with atomic_path(path) as temporary:
         temporary.write_bytes(content)
@@ -45,7 +45,7 @@ def read_tensors(path: Path | str) -> tuple[dict[str, Tensor], dict[str, Any]]:
         tensors = safetensors.torch.load(content)
         length = int.from_bytes(content[:_LENGTH_BYTES], "little")
         metadata = json.loads(content[_LENGTH_BYTES : _LENGTH_BYTES + length])["__metadata__"]
-        header = json.loads(metadata[_HEADER_KEY])
+        header = json.loads(metadata[HEADER_KEY])
     except (SafetensorError, KeyError, ValueError, TypeError) as error:
         raise CheckpointError(f"{path}: {_fault(content, error)}") from error
     if not isinstance(header, dict):

@@ -1,0 +1,32 @@
+"""Where tensors are computed: the processor or an accelerator, by name."""
+
+from __future__ import annotations
+
+import torch
+
+from cryosamu.errors import ConfigError
+
+
+def choose_device(name: str) -> torch.device:
+    """Return the torch device for `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
+
+    Raises
+    ------
+    ConfigError
+        When the name is none of these, or this machine has no such device.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if name == "mps" and torch.backends.mps.is_available():
+        return torch.device("mps")
+    if name == "mps":
+        raise ConfigError("the device 'mps' is not there; ask for auto or cpu.")
+    kind, _, number = name.partition(":")
+    if kind not in ("cpu", "cuda") or (number and not number.isdecimal()):
+        raise ConfigError(f"'{name}' is not a device; it is auto, cpu, cuda, cuda:N or mps.")
+    if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
+        raise ConfigError(
+            f"the device '{name}' is not there; this machine has "
+            f"{torch.cuda.device_count()} CUDA devices, so ask for auto or cpu."
+        )
+    return torch.device(name)
