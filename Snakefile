@@ -46,7 +46,7 @@ rule dataset:
 
 rule embeddings:
     input:
-        token_shards("train", "validation", "test"),
+        tokens_of("train", "validation", "test"),
 
 
 rule model:

@@ -241,12 +241,6 @@ class ReportSettings(Section):
     note: str = ""
 
 
-class WorkflowSettings(Section):
-    """How the work is cut into jobs."""
-
-    shards: Annotated[int, Field(ge=1, le=999)] = 24
-
-
 class Config(Section):
     """The whole recipe."""
 
@@ -261,7 +255,6 @@ class Config(Section):
     enhancement: EnhancementSettings = EnhancementSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
     report: ReportSettings = ReportSettings()
-    workflow: WorkflowSettings = WorkflowSettings()
 
 
 def read_config(path: Path | str | None) -> Config:

@@ -112,12 +112,15 @@ class Pipeline:
         return "".join(path.read_text() for path in sorted(self.folder.glob(f"logs/{pattern}")))
 
     def checksums(self) -> dict[str, str]:
-        """SHA-256 of every result, the record of settings (it names a port) left out."""
+        """SHA-256 of every result, left out what names a port or holds seconds."""
         root = self.folder / "results"
         return {
             str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest()
             for path in sorted(root.rglob("*"))
-            if path.is_file() and path.name != "config.json" and "state" not in path.parts
+            if path.is_file()
+            and path.name != "config.json"
+            and "state" not in path.parts
+            and not (path.suffix == ".json" and "enhance" in path.parts)
         }
 
     def copy(self, folder: Path, archive: Path | None = None) -> Pipeline:

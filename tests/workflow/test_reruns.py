@@ -52,16 +52,18 @@ def test_the_correlation_threshold_refilters_without_fetching_or_encoding(
 
 
 def test_a_lower_threshold_goes_through_to_the_report(pipeline: Pipeline) -> None:
+    before = encodings(pipeline)
     run = pipeline.run({"curation": {"correlation": {"minimum": -1.0}}})
     assert run.status == 0, run.text
     assert not {"fetch_map", "fetch_model", "measure_pair", "query_catalogue"} & set(run.jobs)
-    # The newly accepted entry alone is encoded and prepared.
-    assert run.jobs["prepare_pair"] <= 1
-    assert pipeline.logs("embed/*.log").count("embedded ") <= pipeline_encodings(pipeline) + 1
+    # The two that the correlation alone had stopped are encoded and prepared, nothing else.
+    assert run.jobs["embed_model"] == 2
+    assert run.jobs["prepare_pair"] <= 2
+    assert encodings(pipeline) - before == 2
 
 
-def pipeline_encodings(pipeline: Pipeline) -> int:
-    return len(list(pipeline.folder.glob("store/embeddings/**/*.npz"))) - 1
+def encodings(pipeline: Pipeline) -> int:
+    return len(list(pipeline.folder.glob("store/embeddings/**/*.npz")))
 
 
 def test_a_new_entry_is_the_only_one_fetched_encoded_and_prepared(
@@ -71,15 +73,15 @@ def test_a_new_entry_is_the_only_one_fetched_encoded_and_prepared(
     shutil.copytree(EMBEDDED, grown)
     assert (grown / f"www.ebi.ac.uk/emdb/api/entry/{LATE_ENTRY}.json").is_file()
     pipeline.archive = grown
-    encoded = {path.name for path in pipeline.folder.glob("store/embeddings/**/*.npz")}
+    before = encodings(pipeline)
     run = pipeline.run({"catalogue": {"snapshot": "grown"}})
     assert run.status == 0, run.text
     assert run.jobs["fetch_map"] == 1
     assert run.jobs["fetch_model"] == 1
     assert run.jobs["measure_pair"] == 1
     assert run.jobs["prepare_pair"] == 1
-    now = {path.name for path in pipeline.folder.glob("store/embeddings/**/*.npz")}
-    assert len(now - encoded) == 1
+    assert run.jobs["embed_model"] == 1
+    assert encodings(pipeline) - before == 1
     log = pipeline.logs("train/*.log")
     assert "continuing from checkpoint" in log
     assert "1 new pair" in log

@@ -2,7 +2,6 @@ import json
 import os
 from functools import cache
 from pathlib import Path
-from zlib import crc32
 
 import pyarrow.parquet as parquet
 from snakemake.exceptions import WorkflowError
@@ -16,7 +15,6 @@ from cryosamu.provenance import code_digest
 wildcard_constraints:
     emdb_id=r"EMD-\d+",
     pdb_id=r"[0-9][A-Za-z0-9]{3}|pdb_[0-9a-z]{8}",
-    shard=r"\d{3}",
     condition="enhanced|enhanced_no_structure",
 
 

@@ -1,19 +1,19 @@
-rule embed_shard:
+rule embed_model:
     input:
-        records=shard_records,
+        record="results/fetch/models/{pdb_id}.json",
     output:
-        "results/embed/{shard}.safetensors",
+        "results/embed/{pdb_id}.safetensors",
     log:
-        "logs/embed/{shard}.log",
+        "logs/embed/{pdb_id}.log",
     conda:
         "../../envs/cryosamu.yaml"
     threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: 6000 * attempt,
-        runtime=240,
+        runtime=60,
     params:
         config=CONFIG_FILE,
-        models=shard_models,
+        model=lambda wildcards: model_path(wildcards.pdb_id),
         settings=settings_of(
             "embedding.backend",
             "embedding.weights",
@@ -22,5 +22,5 @@ rule embed_shard:
         ),
         code=code_of("embedding", "structure.model"),
     shell:
-        "cryosamu embed {params.models} --config {params.config}"
+        "cryosamu embed {params.model} --config {params.config}"
         " --store store/embeddings --pooled {output} 2> {log}"

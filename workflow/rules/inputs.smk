@@ -31,10 +31,6 @@ def pairs_in(*splits):
     return [row for row in rows if row["split"] in splits]
 
 
-def shard_of(emdb_id):
-    return f"{crc32(emdb_id.encode()) % SETTINGS.workflow.shards:03d}"
-
-
 def map_path(emdb_id):
     return f"store/archive/maps/emd_{emdb_id.removeprefix('EMD-')}.map.gz"
 
@@ -85,24 +81,6 @@ def method_options(wildcards):
     ]
 
 
-# One shard
-
-
-def shard_pairs(wildcards):
-    pairs = pairs_in("train", "validation", "test")
-    return [pair for pair in pairs if shard_of(pair["emdb_id"]) == wildcards.shard]
-
-
-def shard_records(wildcards):
-    return [
-        f"results/fetch/models/{pair['pdb_id']}.json" for pair in shard_pairs(wildcards)
-    ]
-
-
-def shard_models(wildcards):
-    return [model_path(pair["pdb_id"]) for pair in shard_pairs(wildcards)]
-
-
 # All entries of a stage
 
 
@@ -121,13 +99,10 @@ def prepared_pairs(wildcards):
     return [f"results/prepare/{pair['emdb_id']}.json" for pair in pairs]
 
 
-def token_shards(*splits):
-    return lambda wildcards: sorted(
-        {
-            f"results/embed/{shard_of(pair['emdb_id'])}.safetensors"
-            for pair in pairs_in(*splits)
-        }
-    )
+def tokens_of(*splits):
+    return lambda wildcards: [
+        f"results/embed/{pair['pdb_id']}.safetensors" for pair in pairs_in(*splits)
+    ]
 
 
 def evaluation_tables(wildcards):

@@ -3,7 +3,7 @@ rule train_network:
     input:
         split="results/split/split.parquet",
         prepared=prepared_pairs,
-        tokens=token_shards("train", "validation"),
+        tokens=tokens_of("train", "validation"),
     output:
         checkpoint=f"{RUN}/checkpoint.safetensors",
         history=f"{RUN}/history.parquet",
@@ -19,10 +19,9 @@ rule train_network:
         config=CONFIG_FILE,
         # Not an output: Snakemake would delete it with a failed job, and work would be lost.
         state=f"{RUN}/state",
-        tokens=lambda wildcards, input: repeated("--tokens", input.tokens),
         settings=settings_of("training", "network"),
         code=code_of("network", "training"),
     shell:
         "cryosamu train --split {input.split} --prepared results/prepare"
-        " {params.tokens} --state {params.state} --config {params.config}"
+        " --tokens results/embed --state {params.state} --config {params.config}"
         " -o {output.checkpoint} --history {output.history} 2> {log}"

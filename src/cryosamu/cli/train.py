@@ -19,7 +19,7 @@ def train(
     split: Annotated[Path, typer.Option(help="Table of pairs with their split, Parquet.")],
     prepared: Annotated[Path, typer.Option(help="Folder with EMD-N.npy and EMD-N.json.")],
     tokens: Annotated[
-        list[Path], typer.Option(help="Structure tokens, .safetensors; once for each file.")
+        list[Path], typer.Option(help="Structure tokens: .safetensors files, or a folder of them.")
     ],
     state: Annotated[
         Path, typer.Option(help="Folder that outlives the call: to resume, and to continue.")
@@ -34,8 +34,8 @@ def train(
     Called again with more pairs, it continues from the last finished checkpoint. Called with other
     settings, it begins anew. It says which.
 
-    Example: `cryosamu train --split split.parquet --prepared prepared --tokens a.safetensors
-    --tokens b.safetensors --state state -o checkpoint.safetensors --history history.parquet`
+    Example: `cryosamu train --split split.parquet --prepared prepared --tokens embed
+    --state state -o checkpoint.safetensors --history history.parquet`
     """
     from cryosamu.config import read_config
     from cryosamu.training.run import TrainingFiles, run_training

@@ -84,7 +84,8 @@ def read_training_data(
     prepared
         Folder with {emdb_id}.npy and {emdb_id}.json of every pair.
     tokens
-        Files of pooled structure tokens that together hold every pair's model.
+        Files of pooled structure tokens that together hold every pair's model, or folders with
+        one {pdb_id}.safetensors a model.
 
     Raises
     ------
@@ -93,10 +94,10 @@ def read_training_data(
         another way than the others.
     """
     rows = read_table(split, SPLIT).sort_values("emdb_id")
-    paths = list(tokens)
+    used = rows[rows["split"].isin(["train", "validation"])]
+    paths = _token_files(tokens, used["pdb_id"])
     header = read_tokens_header(paths)
     known = read_tokens(paths)
-    used = rows[rows["split"].isin(["train", "validation"])]
     preparation = _common_preparation(Path(prepared), list(used["emdb_id"]))
     pairs: dict[str, tuple[TrainingPair, ...]] = {
         name: tuple(_read_pair(Path(prepared), row, known) for row in _rows(used, name))
@@ -113,6 +114,18 @@ def read_training_data(
         embedding_width=header.width,
         preparation=preparation,
     )
+
+
+def _token_files(given: Iterable[Path | str], pdb_ids: Iterable[str]) -> list[Path]:
+    """Return the files of tokens: those given, and of folders those of the models in use."""
+    files = []
+    for path in map(Path, given):
+        if path.is_dir():
+            wanted = (path / f"{pdb_id}.safetensors" for pdb_id in sorted(set(pdb_ids)))
+            files += [file for file in wanted if file.is_file()]
+        else:
+            files.append(path)
+    return files
 
 
 def _rows(frame: pd.DataFrame, split: str) -> Sequence[Mapping[Hashable, Any]]:
