@@ -21,7 +21,8 @@ demo: $(VENV)/installed
 	@echo "Open demo/results/report/report.html"
 
 test: $(VENV)/installed-dev
-	$(BIN)/pytest
+	OMP_NUM_THREADS=1 $(BIN)/pytest tests/unit --numprocesses 2 --dist loadfile
+	$(BIN)/pytest tests/workflow
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check
