@@ -2,8 +2,7 @@
 
 Run by the Python of an environment that holds `cctbx-base==2025.11` and nothing of ours:
 
-    python -m venv /tmp/oracle && /tmp/oracle/bin/pip install cctbx-base==2025.11
-    /tmp/oracle/bin/python tests/oracle/derive_golden.py
+    make oracle
 
 It writes tests/unit/evaluation/golden.json: for each map-model pair of cases.json, the four
 correlations of `mmtbx.maps.correlation.five_cc`, the map-model FSC of `mmtbx.maps.mtriage`, the
