@@ -9,6 +9,7 @@ rule fetch_model:
     resources:
         mem_mb=1000,
         runtime=30,
+        downloads=1,
     params:
         config=CONFIG_FILE,
     shell:
@@ -27,6 +28,7 @@ rule fetch_map:
     resources:
         mem_mb=1000,
         runtime=240,
+        downloads=1,
     params:
         config=CONFIG_FILE,
     shell:
