@@ -1,5 +1,5 @@
 # make demo: the whole pipeline on the embedded archive. make test: the tests. make lint: the checks.
-# GPU users: install PyTorch of your choice into $(VENV) first; otherwise the pinned build is taken.
+# With a GPU: make the environment and install the PyTorch of your choice into it first.
 
 VENV ?= .venv
 PYTHON ?= python3
@@ -32,8 +32,9 @@ lint: $(VENV)/installed-dev
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/snakemake --lint
 
-$(VENV)/installed: pyproject.toml envs/constraints.txt
+$(VENV)/installed: pyproject.toml envs/constraints.txt envs/torch-cpu.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -c 'import torch' 2>/dev/null || $(PIP) --requirement envs/torch-cpu.txt
 	$(PIP) --editable .
 	@touch $@
 

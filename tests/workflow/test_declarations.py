@@ -50,7 +50,8 @@ def test_schemas_on_disk_are_those_of_the_code() -> None:
 def test_pins_cover_the_dependencies_and_fit_them() -> None:
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
     asked = [*project["dependencies"], *project["optional-dependencies"]["dev"]]
-    lines = (REPOSITORY / "envs" / "constraints.txt").read_text().splitlines()
+    files = [REPOSITORY / "envs" / name for name in ("constraints.txt", "torch-cpu.txt")]
+    lines = [line for file in files for line in file.read_text().splitlines()]
     pins = dict(line.lower().replace("_", "-").split("==") for line in lines if "==" in line)
     for requirement in map(Requirement, asked):
         assert requirement.name.lower() in pins, f"{requirement.name} has no pin"
