@@ -9,15 +9,16 @@ BIN := $(abspath $(VENV))/bin
 export PATH := $(BIN):$(PATH)
 
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint envs/constraints.txt
-DEMO := snakemake --directory demo --configfile $(CURDIR)/workflow/demo.yaml \
-	--config 'archive={mirror_root: "http://127.0.0.1:$(PORT)"}' --cores $(CORES)
+DEMO := snakemake --directory demo --cores $(CORES) \
+	--configfile $(CURDIR)/workflow/demo.yaml $(CURDIR)/demo/archive.yaml
 
 .PHONY: demo test lint oracle clean
 
 demo: $(VENV)/installed
 	@mkdir -p demo
+	@echo 'archive: {mirror_root: "http://127.0.0.1:$(PORT)"}' > demo/archive.yaml
 	@# The port is the lock: a demo that holds it is the only one, so a killed one may be unlocked.
-	cryosamu archive serve --port $(PORT) -- sh -c '$(DEMO) --unlock --quiet all && exec $(DEMO)'
+	cryosamu archive serve --port $(PORT) -- sh -c '$(DEMO) --unlock --quiet && exec $(DEMO)'
 	@echo "Open demo/results/report/report.html"
 
 test: $(VENV)/installed-dev
