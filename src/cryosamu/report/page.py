@@ -131,11 +131,16 @@ def _run(inputs: Inputs) -> dict[str, Any]:
 
 
 def _changed(config: Config) -> list[tuple[str, str]]:
-    """Return (dotted key, "value (recipe: value)") of all settings that are not the recipe's."""
+    """Return (dotted key, "value (recipe: value)") of all settings that are not the recipe's.
+
+    Where the archives were asked is left out: it shapes no result.
+    """
     recipe = _flat(Config().model_dump(mode="json"))
     return [
         (key, f"{_written(value)} (recipe: {_written(recipe.get(key))})")
-        for key, value in _flat(config.model_dump(mode="json", exclude={"report"})).items()
+        for key, value in _flat(
+            config.model_dump(mode="json", exclude={"archive", "report"})
+        ).items()
         if recipe.get(key) != value
     ]
 
