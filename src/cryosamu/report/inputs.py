@@ -70,7 +70,8 @@ def read_inputs(files: InputFiles) -> Inputs:
         _refuse_duplicates(evaluation)
     _refuse_repeated_pairings(files.pairings)
     given = [files.catalogue, files.decisions, files.split, files.history, files.checkpoint]
-    given += [files.config, *files.evaluations, *files.curves]
+    # Not the configuration: the page states its settings, and a port in it shapes no result.
+    given += [*files.evaluations, *files.curves]
     return Inputs(
         catalogue=_table(files.catalogue, tables.CATALOGUE),
         decisions=_table(files.decisions, tables.DECISIONS),
