@@ -30,4 +30,4 @@ rule evaluate_map:
     shell:
         "cryosamu evaluate {params.map} {params.model} --resolution {params.resolution}"
         " --emdb-id {wildcards.emdb_id} --pdb-id {params.pdb_id} {params.contour} {params.methods}"
-        " --config {params.config} --table {output.table} --curves {output.curves} 2> {log}"
+        " --config {params.config} --table {output.table} --curves {output.curves} &> {log}"
