@@ -9,7 +9,8 @@ BIN := $(abspath $(VENV))/bin
 export PATH := $(BIN):$(PATH)
 
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint envs/constraints.txt
-DEMO := snakemake --directory demo --cores $(CORES) \
+DEMO := snakemake --workflow-profile $(CURDIR)/workflow/profiles/default \
+	--directory demo --cores $(CORES) \
 	--configfile $(CURDIR)/workflow/demo.yaml $(CURDIR)/demo/archive.yaml
 
 .PHONY: demo test lint oracle clean

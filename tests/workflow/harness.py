@@ -79,6 +79,7 @@ class Pipeline:
         return [
             *("cryosamu", "archive", "serve", "--port", str(port), "--root", str(self.archive)),
             *("--", "snakemake", "--snakefile", str(REPOSITORY / "Snakefile")),
+            *("--workflow-profile", str(REPOSITORY / "workflow" / "profiles" / "default")),
             *("--directory", str(self.folder), "--cores", "2"),
             *("--configfile", str(demo), str(path), *extra),
         ]

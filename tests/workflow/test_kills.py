@@ -33,7 +33,7 @@ def test_sigkill_in_fetch_embed_and_train_ends_in_the_same_outputs(
             kept.setdefault(path, path.stat().st_mtime_ns)
         unlocked = pipeline.run(None, "--unlock")
         assert unlocked.status == 0, unlocked.text
-    run = pipeline.run(None, "--rerun-incomplete")
+    run = pipeline.run()
     assert run.status == 0, run.text
     assert "resuming at step" in pipeline.logs("train/*.log")
     assert {path: path.stat().st_mtime_ns for path in kept} == kept, "downloaded again"
