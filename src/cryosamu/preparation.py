@@ -17,7 +17,7 @@ import numpy as np
 
 from cryosamu.config import PreparationSettings, TargetSettings
 from cryosamu.errors import CryosamuError, MapError, ModelError
-from cryosamu.files import atomic_path
+from cryosamu.files import atomic_path, sha256_of
 from cryosamu.provenance import provenance_record
 from cryosamu.structure.density import gaussian_sigma, simulate_density
 from cryosamu.structure.model import Atoms, heavy_atoms, read_model
@@ -201,4 +201,5 @@ def _write_pair(
     ):
         with open(array_path, "wb") as handle:
             np.save(handle, pair, allow_pickle=False)
-        record_path.write_text(json.dumps(frame | record, indent=2) + "\n", encoding="utf-8")
+        full = {"sha256": sha256_of(array_path), **frame, **record}
+        record_path.write_text(json.dumps(full, indent=2) + "\n", encoding="utf-8")

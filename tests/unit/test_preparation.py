@@ -1,3 +1,4 @@
+import hashlib
 import json
 import subprocess
 import sys
@@ -152,6 +153,7 @@ def test_a_pair_is_the_map_and_its_target_and_says_how_it_was_made(pair, tmp_pat
     voxels = np.load(output, allow_pickle=False)
     record = json.loads(output.with_suffix(".json").read_text())
     assert sorted(path.name for path in output.parent.iterdir()) == ["EMD-1.json", "EMD-1.npy"]
+    assert record["sha256"] == hashlib.sha256(output.read_bytes()).hexdigest()
 
     assert voxels.dtype == np.float16
     assert list(voxels.shape) == record["shape"] == [2, 48, 47, 55]

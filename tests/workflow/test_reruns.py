@@ -33,6 +33,13 @@ def test_touching_files_without_changing_them_reruns_nothing(pipeline: Pipeline)
     assert run.nothing_to_do
 
 
+def test_another_device_or_port_reruns_nothing(pipeline: Pipeline) -> None:
+    # The harness gives every call a port of its own.
+    run = pipeline.run({"training": {"device": "auto"}, "enhancement": {"device": "auto"}})
+    assert run.status == 0, run.text
+    assert run.nothing_to_do
+
+
 def test_a_training_setting_reruns_training_and_what_follows(pipeline: Pipeline) -> None:
     run = pipeline.run({"training": {"learning_rate": 0.001}})
     assert run.status == 0, run.text

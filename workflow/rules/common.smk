@@ -33,7 +33,8 @@ if workflow.is_main_process:
 
 def settings_of(*keys):
     """The values under dotted keys, as text: a rule reruns when one of them changes."""
-    values = SETTINGS.model_dump(mode="json")
+    # A run is the same run on whatever device it trains.
+    values = SETTINGS.model_dump(mode="json", exclude={"training": {"device"}})
     picked = {}
     for key in keys:
         value = values

@@ -11,7 +11,7 @@ from cryosamu.enhancement.starter import starter_checkpoint
 from cryosamu.enhancement.structure import structure_tokens
 from cryosamu.enhancement.whole_map import Enhanced, enhance
 from cryosamu.errors import CryosamuError, MapError
-from cryosamu.files import atomic_path
+from cryosamu.files import atomic_path, sha256_of
 from cryosamu.network.checkpoint import load_checkpoint
 from cryosamu.provenance import provenance_record
 from cryosamu.volume.fourier import low_pass
@@ -65,7 +65,7 @@ def enhance_file(
     if low_pass_resolution is not None and not 0 < low_pass_resolution <= 100:
         raise CryosamuError(f"a low-pass at {low_pass_resolution:g} Å makes no sense; give Å > 0.")
     # Entered before the work is done: a folder that cannot be written to is told at once.
-    with atomic_path(record_path) as temporary_record:
+    with atomic_path(record_path) as temporary_record, atomic_path(output) as temporary_map:
         volume = read_map(map_path)
         network, header = load_checkpoint(checkpoint)
         structure = structure_tokens(model_path, volume, header, embedding) if model_path else None
@@ -84,7 +84,9 @@ def enhance_file(
         result = enhanced.volume
         if low_pass_resolution is not None:
             result = low_pass(result, low_pass_resolution)
+        write_map(temporary_map, result, _label(enhanced, low_pass_resolution))
         record = {
+            "sha256": sha256_of(temporary_map),
             "notes": list(header.notes),
             "low_pass": low_pass_resolution,
             **enhanced.record,
@@ -100,7 +102,6 @@ def enhance_file(
             ),
         }
         temporary_record.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-        write_map(output, result, _label(enhanced, low_pass_resolution))
     return record
 
 
