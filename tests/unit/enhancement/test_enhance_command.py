@@ -142,6 +142,7 @@ def test_the_enhanced_map_lies_where_the_map_does_and_its_record_beside_it(
     ):
         digest = hashlib.sha256((folder / name).read_bytes()).hexdigest()
         assert inputs[role] == {"name": name, "sha256": digest}
+    assert record["sha256"] == hashlib.sha256(output.read_bytes()).hexdigest()
     assert record["structure_tokens"] == 10
     assert record["notes"] == ["trained on simulated maps only"]
     assert set(record["seconds"]) == {"prepare", "network", "back"}
