@@ -65,7 +65,7 @@ def enhance_file(
     if low_pass_resolution is not None and not 0 < low_pass_resolution <= 100:
         raise CryosamuError(f"a low-pass at {low_pass_resolution:g} Å makes no sense; give Å > 0.")
     # Entered before the work is done: a folder that cannot be written to is told at once.
-    with atomic_path(record_path) as temporary_record, atomic_path(output) as temporary_map:
+    with atomic_path(record_path) as temporary_record:
         volume = read_map(map_path)
         network, header = load_checkpoint(checkpoint)
         structure = structure_tokens(model_path, volume, header, embedding) if model_path else None
@@ -84,9 +84,9 @@ def enhance_file(
         result = enhanced.volume
         if low_pass_resolution is not None:
             result = low_pass(result, low_pass_resolution)
-        write_map(temporary_map, result, _label(enhanced, low_pass_resolution))
+        write_map(output, result, _label(enhanced, low_pass_resolution))
         record = {
-            "sha256": sha256_of(temporary_map),
+            "sha256": sha256_of(output),
             "notes": list(header.notes),
             "low_pass": low_pass_resolution,
             **enhanced.record,
