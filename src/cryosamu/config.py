@@ -60,6 +60,8 @@ class ArchiveSettings(Section):
     retries: Annotated[int, Field(ge=0, le=20)] = 5
     seconds_between_requests: Annotated[float, Field(ge=0, le=60)] = 0.5
     maximum_map_gigabytes: Annotated[float, Field(gt=0, le=100)] = 4.0
+    retry_failed: bool = True
+    model_lists: Annotated[int, Field(ge=1, le=1000)] = 32
 
 
 class ResolutionWindow(Section):
