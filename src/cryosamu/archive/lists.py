@@ -11,7 +11,7 @@ from cryosamu.files import require_file, write_text
 
 
 def list_of(identifier: str, lists: int) -> int:
-    """Return the list, from 0, that a model belongs to: by its id alone, so that none ever moves."""
+    """Return the list, from 0, that a model belongs to: by its id alone, so none ever moves."""
     return zlib.crc32(urls.pdb_id(identifier).encode()) % lists
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from cryosamu.archive.lists import list_of, read_list, write_lists
-from cryosamu.errors import CryosamuError
 from hypothesis import given
 from hypothesis import strategies as st
+
+from cryosamu.archive.lists import list_of, read_list, write_lists
+from cryosamu.errors import CryosamuError
 
 CRC_5NI1 = 3973088051
 PDB_IDS = st.sets(st.from_regex(r"[1-9][A-Z0-9]{3}", fullmatch=True), max_size=40)
@@ -27,7 +28,7 @@ def test_growth_only_adds_lines(
     folder = tmp_path_factory.mktemp("lists")
     write_lists(folder, first, 4)
     before = [read_list(folder / f"{number}.txt") for number in range(4)]
-    assert sorted(sum(before, [])) == sorted(first)
+    assert sorted(member for members in before for member in members) == sorted(first)
     write_lists(folder, first | late, 4)
     for number, members in enumerate(before):
         now = read_list(folder / f"{number}.txt")
