@@ -1,176 +1,44 @@
-"""`cryosamu evaluate`: how well maps agree with a model."""
+"""`cryosamu evaluate`: how well maps agree with a model, and what that is worth."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Any
 
 import typer
+from typer.core import TyperGroup
 
-from cryosamu.cli.options import ConfigOption
-from cryosamu.errors import CryosamuError
+from cryosamu.cli import evaluate_map
+from cryosamu.cli.options import application
 
-if TYPE_CHECKING:
-    from cryosamu.evaluation.entry import Judged
+_HELP_OPTIONS = ("-h", "--help")
 
-_COLUMNS = {
-    "cc_box": "CC_box",
-    "cc_mask": "CC_mask",
-    "cc_volume": "CC_volume",
-    "cc_peaks": "CC_peaks",
-    "d_fsc_05_masked": "FSC-0.5 masked",
-    "d_fsc_05_unmasked": "unmasked, Å",
-}
+
+class _MapFirst(TyperGroup):
+    """A group that takes what is not one of its commands for the first argument of `map`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Put `map` before arguments that begin with a map or with one of its options."""
+        if args and args[0] not in (*self.commands, *_HELP_OPTIONS):
+            args = ["map", *args]
+        return super().parse_args(ctx, args)
 
 
 def register(root: typer.Typer) -> None:
-    """Add the command to the application."""
-    root.command("evaluate")(evaluate)
+    """Add the command and those below it to the application."""
+    group = application(cls=_MapFirst)
+    group.callback()(evaluate)
+    for module in (evaluate_map,):
+        module.register(group)
+    root.add_typer(group, name="evaluate")
 
 
-def evaluate(
-    map_path: Annotated[
-        Path, typer.Argument(metavar="MAP", help="Deposited map, MRC/CCP4, .gz or not.")
-    ],
-    model_path: Annotated[Path, typer.Argument(metavar="MODEL", help="Model, mmCIF or PDB.")],
-    resolution: Annotated[float, typer.Option(help="Reported resolution of the map, Å.")],
-    method: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME=MAP", help="A finished map on the same grid to judge; may be repeated."
-        ),
-    ] = None,
-    contour: Annotated[
-        float | None,
-        typer.Option(help="Depositors' contour level, for the mask of low_pass_masked."),
-    ] = None,
-    json_path: Annotated[
-        Path | None, typer.Option("--json", help="All figures with their provenance.")
-    ] = None,
-    table: Annotated[
-        Path | None, typer.Option(help="One row a method and metric (Parquet).")
-    ] = None,
-    curves: Annotated[Path | None, typer.Option(help="Map-model FSC curves (Parquet).")] = None,
-    emdb_id: Annotated[str, typer.Option(help="Entry, for the tables.")] = "",
-    pdb_id: Annotated[str, typer.Option(help="Model, for the tables.")] = "",
-    config: ConfigOption = None,
-) -> None:
-    """Judge a map, trivial baselines and finished maps against a model, as cctbx 2025.11 does.
+def evaluate() -> None:
+    """Judge a map against a model; `map` may be left out.
 
-    Correlation in real space (CC_box, CC_mask, CC_volume, CC_peaks) and the resolution at which
-    the map-model FSC falls below 0.5; each for the map as it is and low-passed to the reported
-    resolution. A gain over `deposited` that `low_pass` has too is no gain; `envelope` and
-    `random_phases` are floors. A method that fails is listed with its reason.
+    Its options: `cryosamu evaluate map --help`. Write ./build for a map file that is called build.
 
         cryosamu evaluate emd_1234.map.gz 1abc.cif.gz --resolution 5.2
 
         cryosamu evaluate emd_1234.map.gz 1abc.cif.gz --resolution 5.2
         --method enhanced=enhanced.mrc --json figures.json
     """
-    from cryosamu.config import read_config
-    from cryosamu.evaluation.entry import judge_entry
-    from cryosamu.structure.model import read_model
-    from cryosamu.volume.io import read_map
-
-    finished = _finished_maps(method or [])
-    settings = read_config(config).evaluation
-    deposited, structure = read_map(map_path), read_model(model_path)
-    try:
-        judged = judge_entry(deposited, structure, resolution, settings, finished, contour)
-    except CryosamuError as error:
-        raise type(error)(f"{map_path} and {model_path}: {error}") from error
-    typer.echo(_page(judged))
-    for note in _notes(judged):
-        typer.echo(f"note: {note}", err=True)
-    _write_tables(judged, table, curves, emdb_id, pdb_id)
-    if json_path is not None:
-        given = {"resolution": resolution, "contour": contour, **settings.model_dump(mode="json")}
-        inputs = {"map": map_path, "model": model_path}
-        inputs |= {name: path for name, path in finished.items() if path.is_file()}
-        _write_json(json_path, judged, given, inputs)
-
-
-def _finished_maps(given: Sequence[str]) -> dict[str, Path]:
-    from cryosamu.evaluation.methods import BASELINES, FLOORS
-
-    finished: dict[str, Path] = {}
-    for text in given:
-        name, equals, path = text.partition("=")
-        if not name or not equals or not path:
-            raise CryosamuError(f"--method {text}: must be NAME=MAP, such as enhanced=map.mrc.")
-        if name in (*BASELINES, *FLOORS, *finished):
-            raise CryosamuError(f"--method {text}: the name '{name}' is taken; choose another.")
-        finished[name] = Path(path)
-    return finished
-
-
-def _page(judged: Sequence[Judged]) -> str:
-    """Return the figures as a table for the eye, two lines a method."""
-    width = max(len(one.method) for one in judged)
-    lines = [" ".join([" " * (width + 12), *(f"{title:>14}" for title in _COLUMNS.values())])]
-    for one in judged:
-        name = "" if one.low_passed else one.method
-        filtered = "low-passed" if one.low_passed else "as it is"
-        values = (one.metrics[metric] for metric in _COLUMNS)
-        cells = (f"{'-' if value is None else f'{value:.3f}':>14}" for value in values)
-        lines.append(" ".join([f"{name:<{width}} {filtered:<11}", *cells]))
-    return "\n".join(lines)
-
-
-def _notes(judged: Sequence[Judged]) -> Iterator[str]:
-    inside = float(judged[0].settings["atoms_inside"])
-    if inside < 1:
-        yield (
-            f"{100 * (1 - inside):.1f} % of the model's atoms lie outside the map's box, which is "
-            "taken as periodic."
-        )
-    for one in judged:
-        if one.low_passed:
-            continue
-        if "error" in one.settings:
-            yield f"{one.method} failed: {one.settings['error']}"
-        for name in ("masked", "unmasked"):
-            first_bin = one.settings.get(f"d_fsc_05_{name}_extrapolated_from")
-            if first_bin is not None:
-                yield (
-                    f"{one.method}: FSC-0.5 {name} is extrapolated, as cctbx does; the curve is "
-                    f"below 0.5 from {first_bin:.2f} Å on."
-                )
-
-
-def _write_tables(
-    judged: Sequence[Judged], table: Path | None, curves: Path | None, emdb_id: str, pdb_id: str
-) -> None:
-    if table is None and curves is None:
-        return
-    from cryosamu.evaluation.rows import curves_table, evaluation_table
-    from cryosamu.tables import CURVES, EVALUATION, write_table
-
-    if table is not None:
-        write_table(table, evaluation_table(judged, emdb_id, pdb_id), EVALUATION)
-    if curves is not None:
-        write_table(curves, curves_table(judged, emdb_id), CURVES)
-
-
-def _write_json(
-    path: Path, judged: Sequence[Judged], settings: dict[str, Any], inputs: dict[str, Path]
-) -> None:
-    """Write the figures: the given map's own at the top, all methods' below."""
-    import json
-
-    from cryosamu.evaluation.entry import DEFINITIONS
-    from cryosamu.files import write_text
-    from cryosamu.provenance import provenance_record
-
-    methods: dict[str, Any] = {}
-    for one in judged:
-        filtered = "low_passed" if one.low_passed else "as_is"
-        methods.setdefault(one.method, {"settings": dict(one.settings)})[filtered] = one.metrics
-    record = {
-        **methods["deposited"]["as_is"],
-        "methods": methods,
-        "definitions": DEFINITIONS,
-        "provenance": provenance_record(settings, inputs),
-    }
-    write_text(path, json.dumps(record, indent=2) + "\n")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from small_pairs import empty, molecule, moved, noise
 
-from cryosamu.cli.evaluate import evaluate
+from cryosamu.cli.evaluate_map import judge
 from cryosamu.errors import CryosamuError
 from cryosamu.evaluation.correlation import map_model_correlations
 from cryosamu.evaluation.reference import ModelReference
@@ -87,9 +87,21 @@ def test_figures_tables_and_provenance(folder, tmp_path):
     assert "other failed: absent.mrc: this map does not exist" in done.stderr
 
 
-def test_help_shows_a_worked_example(folder):
-    done = run("--help", folder=folder)
+@pytest.mark.parametrize("arguments", [("--help",), ("map", "--help")])
+def test_help_shows_a_worked_example(folder, arguments):
+    done = run(*arguments, folder=folder)
     assert "cryosamu evaluate emd_1234.map.gz 1abc.cif.gz --resolution 5.2" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("map", "map.mrc", "away.pdb", "--resolution", "4"),
+        ("--resolution", "4", "map.mrc", "away.pdb"),
+    ],
+)
+def test_the_word_map_may_be_given_and_options_may_come_first(folder, arguments):
+    assert "the model lies outside the map" in run(*arguments, folder=folder).stderr
 
 
 @pytest.mark.parametrize(
@@ -117,9 +129,9 @@ def test_bad_input_ends_in_one_sentence(folder, tmp_path, arguments, sentence):
 )  # fmt: skip
 def test_methods_need_a_name_of_their_own(method, sentence):
     with pytest.raises(CryosamuError, match=sentence):
-        evaluate(Path("m"), Path("m"), 4.0, method=["mine=map.mrc", method])
+        judge(Path("m"), Path("m"), 4.0, method=["mine=map.mrc", method])
 
 
 def test_a_method_is_given_once():
     with pytest.raises(CryosamuError, match="'mine' is taken"):
-        evaluate(Path("m"), Path("m"), 4.0, method=["mine=a.mrc", "mine=b.mrc"])
+        judge(Path("m"), Path("m"), 4.0, method=["mine=a.mrc", "mine=b.mrc"])
