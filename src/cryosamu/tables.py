@@ -41,6 +41,18 @@ CATALOGUE = _schema(
 )
 """One row a candidate; `resolution` and `voxel_size` in Å; absent values are null."""
 
+FETCHES = _schema(
+    id=_TEXT,
+    kind=_TEXT,
+    status=_TEXT,
+    path=_TEXT,
+    bytes=_COUNT,
+    sha256=_TEXT,
+    url=_TEXT,
+    error=_TEXT,
+)
+"""One row a file asked of the archive; `status` is ok or failed, then `error` says why."""
+
 DECISIONS = _schema(
     emdb_id=_TEXT,
     pdb_id=_TEXT,

@@ -1,15 +1,20 @@
-"""What became of one fetch, as a small JSON file that later stages read."""
+"""What became of each fetch, as a small JSON file or a table that later stages read."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
+import pandas as pd
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from cryosamu.errors import ArchiveError
 from cryosamu.files import require_file, write_text
+from cryosamu.tables import FETCHES, read_table, write_table
+
+Kind = Literal["map", "model", "half_map_1", "half_map_2"]
 
 
 class FetchRecord(BaseModel):
@@ -18,7 +23,7 @@ class FetchRecord(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     id: str
-    kind: Literal["map", "model"]
+    kind: Kind
     status: Literal["ok", "failed"]
     path: str | None
     bytes: int | None
@@ -44,11 +49,37 @@ def read_record(path: Path | str) -> FetchRecord:
     try:
         return FetchRecord.model_validate_json(path.read_bytes())
     except ValidationError as error:
-        fault = error.errors()[0]
-        field = ".".join(str(part) for part in fault["loc"]) or "the whole file"
-        raise ArchiveError(
-            f"{path}: is not a fetch record ('{field}': {fault['msg']}); fetch again."
-        ) from error
+        raise _not_a_record(path, error) from error
+
+
+def write_fetches(path: Path | str, records: Iterable[FetchRecord]) -> None:
+    """Write records as a FETCHES table, sorted by id and kind."""
+    ordered = sorted(records, key=lambda record: (record.id, record.kind))
+    rows = [record.model_dump() for record in ordered]
+    frame = pd.DataFrame(rows, columns=FETCHES.names)
+    write_table(path, frame.astype({"bytes": "Int64"}), FETCHES)
+
+
+def read_fetches(path: Path | str) -> list[FetchRecord]:
+    """Read and check a FETCHES table, in its order.
+
+    Raises
+    ------
+    CryosamuError
+        When the file is not a table of fetches.
+    """
+    frame = read_table(path, FETCHES)
+    rows = frame.astype(object).where(frame.notna(), None).to_dict("records")
+    try:
+        return [FetchRecord.model_validate(row) for row in rows]
+    except ValidationError as error:
+        raise _not_a_record(path, error) from error
+
+
+def _not_a_record(path: Path | str, error: ValidationError) -> ArchiveError:
+    fault = error.errors()[0]
+    field = ".".join(str(part) for part in fault["loc"]) or "the whole file"
+    return ArchiveError(f"{path}: is not a fetch record ('{field}': {fault['msg']}); fetch again.")
 
 
 def known_record(path: Path | None) -> FetchRecord | None:
