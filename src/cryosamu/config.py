@@ -54,7 +54,9 @@ class ArchiveSettings(Section):
         "https://files.rcsb.org/pub/emdb/structures",
         "https://ftp.pdbj.org/pub/emdb/structures",
     )
+    rcsb_search: str = "https://search.rcsb.org/rcsbsearch/v2/query"
     rcsb_data: str = "https://data.rcsb.org/graphql"
+    rcsb_holdings: str = "https://data.rcsb.org/rest/v1/holdings"
     rcsb_files: str = "https://files.rcsb.org/download"
     timeout_seconds: Annotated[float, Field(gt=0, le=3600)] = 60.0
     retries: Annotated[int, Field(ge=0, le=20)] = 5
@@ -80,7 +82,8 @@ class ResolutionWindow(Section):
 class CatalogueSettings(Section):
     """Which candidates are asked of the archive."""
 
-    snapshot: str = "2026-11-22"
+    snapshot: Annotated[str, Field(pattern=r"^\w[\w.-]*$")] = "2026-11-22"
+    locked: str | None = None
     method: str = "singleParticle"
     resolution: ResolutionWindow = ResolutionWindow(minimum=2.0, maximum=10.0)
 
@@ -133,11 +136,12 @@ class CurationSettings(Section):
 
 
 class SplitSettings(Section):
-    """Shares of the clusters in each split."""
+    """Shares of the components of similar entries in each split, met in each resolution stratum."""
 
     train: Fraction = 0.65
     validation: Fraction = 0.15
     test: Fraction = 0.20
+    strata: tuple[Angstrom, ...] = (4.5, 5.5, 6.5)
     seed: Annotated[int, Field(ge=0)] = 2024
     pinned: dict[str, Literal["train", "validation", "test"]] = {}
 
@@ -146,6 +150,8 @@ class SplitSettings(Section):
         total = self.train + self.validation + self.test
         if abs(total - 1) > 1e-6:
             raise ValueError(f"train, validation and test add up to {total:g}, not 1")
+        if list(self.strata) != sorted(set(self.strata)):
+            raise ValueError("the bounds in strata do not rise")
         return self
 
 

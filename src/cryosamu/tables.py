@@ -88,6 +88,9 @@ PAIRS = _schema(
 SPLIT = _schema(**{field.name: field.type for field in PAIRS}, split=_TEXT)
 """PAIRS with `split`: train, validation or test."""
 
+LEDGER = _schema(emdb_id=_TEXT, cluster=_TEXT, split=_TEXT)
+"""Every entry that was ever given a split for one seed and shares, with its last component."""
+
 HISTORY = _schema(step=_COUNT, split=_TEXT, metric=_TEXT, value=_NUMBER, learning_rate=_NUMBER)
 """Training curves in long form."""
 
