@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
+from cryosamu.cli.curate_story import curate, curate_funnel
 from cryosamu.cli.options import ConfigOption, application
 
 if TYPE_CHECKING:
@@ -21,15 +22,14 @@ OutputOption = Annotated[Path, typer.Option("-o", "--output", help="Where the re
 
 def register(root: typer.Typer) -> None:
     """Add the commands to the application."""
-    group = application(
-        help="Filter candidates, cheapest question first; every verdict is written down."
-    )
+    group = application()
+    group.callback(invoke_without_command=True)(curate)
     for name, command in (
         ("metadata", curate_metadata),
         ("models", curate_models),
         ("measure", curate_measure),
         ("maps", curate_maps),
-        ("explain", curate_explain),
+        ("funnel", curate_funnel),
     ):
         group.command(name)(command)
     root.add_typer(group, name="curate")
@@ -155,21 +155,6 @@ def curate_maps(
     _show_funnel(everything)
 
 
-def curate_explain(
-    emdb_id: Annotated[str, typer.Argument(help="Such as EMD-3488.")],
-    decisions: Annotated[Path, typer.Option(help="Decisions, from `curate maps`.")],
-) -> None:
-    """Tell what each filter found about one entry, in plain words.
-
-    Example: `cryosamu curate explain EMD-3488 --decisions decisions.parquet`
-    """
-    from cryosamu.curation.story import explain
-    from cryosamu.tables import DECISIONS, read_table
-
-    for line in explain(read_table(decisions, DECISIONS), emdb_id):
-        typer.echo(line)
-
-
 def _read_all(paths: Iterable[Path], read: Callable[[Path], Read]) -> list[Read]:
     """Read JSON files and all those in folders."""
     files = (sorted(path.glob("*.json")) if path.is_dir() else [path] for path in paths)
@@ -177,7 +162,7 @@ def _read_all(paths: Iterable[Path], read: Callable[[Path], Read]) -> list[Read]
 
 
 def _show_funnel(decisions: pd.DataFrame) -> None:
-    from cryosamu.curation.story import funnel_lines
+    from cryosamu.curation.funnel import funnel_lines
 
     for line in funnel_lines(decisions):
         typer.echo(line, err=True)

@@ -18,7 +18,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from cryosamu.report.funnel import Funnel
+from cryosamu.curation.funnel import Funnel
 from cryosamu.report.names import (
     DEPOSITED,
     ENHANCED,

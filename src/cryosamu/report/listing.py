@@ -9,8 +9,8 @@ from typing import Literal
 
 import pandas as pd
 
+from cryosamu.curation.funnel import Funnel
 from cryosamu.report.entries import Entry
-from cryosamu.report.funnel import Funnel
 from cryosamu.report.names import (
     LOW_PASS,
     METHOD_LABELS,

@@ -15,12 +15,12 @@ from markupsafe import Markup
 from tqdm import tqdm
 
 from cryosamu.config import Config
+from cryosamu.curation.funnel import build_funnel
 from cryosamu.files import write_text
 from cryosamu.provenance import software_versions, source_commit
 from cryosamu.report import charts, listing
 from cryosamu.report.drawing.slices import WHITE_PERCENTILE
 from cryosamu.report.entries import Entry, list_entries
-from cryosamu.report.funnel import build_funnel
 from cryosamu.report.inputs import Inputs
 from cryosamu.report.names import METHOD_LABELS, METRICS, method_label, metric_of, ordered
 from cryosamu.report.pictures import page_pictures

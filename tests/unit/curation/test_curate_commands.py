@@ -141,7 +141,7 @@ def test_from_catalogue_to_split(folder):
     assert "alignment: 2 kept, 1 dropped, 0 failed" in result.stderr
     assert "polymers: 4 kept, 1 dropped, 0 failed" in result.stderr
 
-    told = run("curate", "explain", "EMD-0103", "--decisions", "decisions.parquet").stdout
+    told = run("curate", "--explain", "EMD-0103", "--decisions", "decisions.parquet").stdout
     assert "dropped by the filter 'polymers'" in told
 
     (folder / "pins.yaml").write_text("split: {pinned: {EMD-0101: test, EMD-7777: train}}")

@@ -17,8 +17,7 @@ from cryosamu.config import CurationSettings
 from cryosamu.curation.entry import entries_of
 from cryosamu.curation.measurement import FailedMeasurement
 from cryosamu.curation.stages import judge_maps, judge_metadata, judge_models, survivors
-from cryosamu.curation.story import explain, funnel_lines
-from cryosamu.errors import ArchiveError, CryosamuError
+from cryosamu.errors import CryosamuError
 from cryosamu.tables import CATALOGUE, CLUSTERS, DECISIONS, PAIRS, read_table, write_table
 
 SETTINGS = CurationSettings()
@@ -169,34 +168,6 @@ def test_measurements_meet_the_thresholds(tmp_path):
         }
     ]  # fmt: skip
     write_table(tmp_path / "pairs.parquet", pairs, PAIRS)
-
-
-def test_the_funnel_counts_each_filter():
-    decisions, _ = judged_maps()
-    assert list(funnel_lines(decisions)) == [
-        "measurement: 3 kept, 0 dropped, 3 failed",
-        "alignment: 2 kept, 1 dropped, 0 failed",
-        "inside: 2 kept, 0 dropped, 0 failed",
-        "correlation: 1 kept, 1 dropped, 0 failed",
-    ]
-    assert list(funnel_lines(decisions[:0])) == []
-    assert list(funnel_lines(decisions[decisions["filter"] == "alignment"][:1])) == [
-        "alignment: 1 kept, 0 dropped, 0 failed"
-    ]
-
-
-def test_one_entry_is_explained_in_words():
-    decisions, _ = judged_maps()
-    decisions["emdb_id"] = [f"EMD-000{one[-1]}" for one in decisions["emdb_id"]]
-    lines = explain(decisions, "2")
-    assert lines[0] == "EMD-0002 with PDB 9TST was dropped by the filter 'correlation'."
-    assert lines[-1] == "  drop  correlation: Its CC_mask, 0.500, is below 0.65."
-    assert "kept by all 4 filters" in explain(decisions, "emd-0001")[0]
-    assert "could not be judged" in explain(decisions, "EMD-4")[0]
-    with pytest.raises(CryosamuError, match="EMD-0099: no filter saw it"):
-        explain(decisions, "EMD-0099")
-    with pytest.raises(ArchiveError, match="is not an EMDB id"):
-        explain(decisions, "haemoglobin")
 
 
 def test_decisions_of_another_catalogue_are_refused():

@@ -4,10 +4,10 @@ import pandas as pd
 import pytest
 
 from cryosamu.config import Config, EmbeddingSettings, NetworkSettings
+from cryosamu.curation.funnel import build_funnel
 from cryosamu.network.build import build_network
 from cryosamu.network.checkpoint import CheckpointHeader, TrainingSummary, save_checkpoint
 from cryosamu.report.entries import list_entries
-from cryosamu.report.funnel import build_funnel
 from cryosamu.report.inputs import Inputs
 from cryosamu.report.run import RunFacts, read_run
 from cryosamu.report.statements import statements
