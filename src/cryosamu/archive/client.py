@@ -5,35 +5,70 @@ from __future__ import annotations
 import json
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from importlib.metadata import version
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
 from urllib3 import BaseHTTPResponse, Retry
+from urllib3.exceptions import InvalidHeader
 
+from cryosamu.archive.pace import BrokenTransferError, pieces
+from cryosamu.archive.redirects import ElsewhereError, redirect_target, trusted_origins
+from cryosamu.archive.turns import Turns
 from cryosamu.archive.urls import is_loopback, through_mirror
 from cryosamu.config import ArchiveSettings
 from cryosamu.errors import ArchiveError
 
-_PASSING_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
+_BUSY_STATUS = frozenset({429, 503})
+_PASSING_STATUS = frozenset({408, 425, 500, 502, 504}) | _BUSY_STATUS
+_MOST_REDIRECTS = 5
+_NOTHING = frozenset({204})
 _LONGEST_WAIT_SECONDS = 300.0
 _LARGEST_ANSWER_BYTES = 256 * 2**20
-_PIECE_BYTES = 2**16
+
+
+Parsed = TypeVar("Parsed")
 
 
 class RefusalError(ArchiveError):
     """A definite answer that asking once more would not change: no such file, a broken file."""
 
 
+class NotThereError(RefusalError):
+    """There is nothing under this address (404)."""
+
+
+class NoAnswerError(ArchiveError):
+    """No answer, or none but "not now", after all tries; `said` is what came instead."""
+
+    def __init__(self, asked: str, said: str, advice: str) -> None:
+        super().__init__(f"{asked}: {said}; {advice}.")
+        self.said = said
+
+
+class BusyError(NoAnswerError):
+    """The archive asks us to come back later."""
+
+
 class _PatientRetry(Retry):
-    """Retry that honours Retry-After, but not for hours."""
+    """Retry that honours Retry-After, in seconds or as a date, but not for hours.
+
+    It never asks again at once, as its parent does after a first failure.
+    """
+
+    def get_backoff_time(self) -> float:
+        return max(super().get_backoff_time(), float(self.backoff_factor))
 
     def get_retry_after(self, response: BaseHTTPResponse) -> float | None:
-        seconds = super().get_retry_after(response)
+        try:
+            seconds = super().get_retry_after(response)
+        except InvalidHeader:
+            return None
         return None if seconds is None else min(seconds, _LONGEST_WAIT_SECONDS)
 
 
@@ -41,17 +76,24 @@ class ArchiveClient:
     """A session with the archives: retries with back-off and jitter, one delay a host, timeouts.
 
     Addresses are given as the archives publish them; a mirror root in the settings is applied
-    here and nowhere else. The delay holds within one process.
+    here and nowhere else.
+
+    Parameters
+    ----------
+    store
+        All processes with the same store keep the delay together; None keeps it for this client.
     """
 
-    def __init__(self, settings: ArchiveSettings) -> None:
+    def __init__(self, settings: ArchiveSettings, store: Path | None = None) -> None:
         self.settings = settings
-        self._earliest: dict[str, float] = {}
+        self._turns = Turns(
+            settings.seconds_between_requests, store and store / "archive" / "turns"
+        )
         self._session = requests.Session()
         self._session.headers["User-Agent"] = (
             f"CryoSAMU/{version('cryosamu')} python-requests/{requests.__version__}"
         )
-        self._session.max_redirects = 5
+        self._trusted = trusted_origins(settings)
         if settings.mirror_root is not None and is_loopback(settings.mirror_root):
             self._session.trust_env = False
         retry = _PatientRetry(
@@ -102,84 +144,143 @@ class ArchiveClient:
             When there is no answer, or only "not now", after all retries.
         """
         asked = through_mirror(self.settings, url)
-        self._wait_for_turn(asked)
-        try:
-            response = self._session.request(
-                "GET" if payload is None else "POST",
-                asked,
-                headers=headers,
-                json=payload,
-                stream=True,
-                timeout=self.settings.timeout_seconds,
-            )
-        except requests.RequestException as error:
-            raise ArchiveError(
-                f"{asked}: gives no answer ({_reason(error)}); check the network and run again."
-            ) from error
+        response = self._follow(url, asked, headers, payload)
         if response.status_code in {200, 206} | also_accept:
             return response
         response.close()
         said = f"answers {response.status_code} ({_phrase(response.status_code)})"
         if response.status_code in _PASSING_STATUS:
             tries = self.settings.retries + 1
-            raise ArchiveError(f"{asked}: {said} after {tries} tries; run again later.")
+            kind = BusyError if response.status_code in _BUSY_STATUS else NoAnswerError
+            raise kind(asked, f"{said} after {tries} tries", "run again later")
+        if response.status_code == HTTPStatus.NOT_FOUND:
+            raise NotThereError(f"{url}: {said}.")
         raise RefusalError(f"{url}: {said}.")
 
-    def text(self, url: str, payload: Any = None) -> str:
-        """Return a whole answer as text; an answer that breaks off is asked for again.
+    def _follow(
+        self, url: str, asked: str, headers: Mapping[str, str] | None, payload: Any
+    ) -> requests.Response:
+        """Ask, and go where the archive sends us on to, as long as it is an archive of ours."""
+        for _ in range(_MOST_REDIRECTS + 1):
+            self._turns.wait(urlsplit(asked).netloc)
+            try:
+                response = self._session.request(
+                    "GET" if payload is None else "POST",
+                    asked,
+                    headers=headers,
+                    json=payload,
+                    stream=True,
+                    timeout=self.settings.timeout_seconds,
+                    allow_redirects=False,
+                )
+            except requests.RequestException as error:
+                said = f"gives no answer ({_reason(error)})"
+                raise NoAnswerError(asked, said, "check the network and run again") from error
+            try:
+                target = redirect_target(response, self._trusted)
+            except ElsewhereError as elsewhere:
+                response.close()
+                raise RefusalError(
+                    f"{url}: redirects to {elsewhere}, which is none of the configured archives; "
+                    "if it has moved there, change its address in the configuration."
+                ) from None
+            if target is None:
+                return response
+            response.close()
+            asked = target
+        raise RefusalError(f"{url}: redirects more than {_MOST_REDIRECTS} times.")
+
+    def is_up(self, url: str) -> bool:
+        """Return whether the host of `url` answers at all now, be it with a refusal."""
+        scheme, host = urlsplit(url)[:2]
+        asked = through_mirror(self.settings, f"{scheme}://{host}/")
+        with requests.Session() as impatient:
+            impatient.headers.update(self._session.headers)
+            impatient.trust_env = self._session.trust_env
+            try:
+                response = impatient.get(
+                    asked,
+                    stream=True,
+                    timeout=self.settings.timeout_seconds,
+                    allow_redirects=False,
+                )
+            except requests.RequestException:
+                return False
+            response.close()
+            return response.status_code not in _PASSING_STATUS
+
+    def read(self, url: str, parse: Callable[[str], Parsed], payload: Any = None) -> Parsed:
+        """Return a whole answer, parsed; one that breaks off or is not such is asked for again.
+
+        Parameters
+        ----------
+        parse
+            Turns the text into what it stands for; raises ValueError where it cannot.
 
         Raises
         ------
         ArchiveError
-            As `open`, and when the answer is endless, never whole, or not UTF-8.
+            As `open`, and when the answer is endless, never whole, or never to be parsed.
         """
+        fault = ""
         for failures in range(self.settings.retries + 1):
-            with self.open(url, payload=payload) as response:
+            if failures:
+                self.pause(failures - 1)
+            with self.open(url, payload=payload, also_accept=_NOTHING) as response:
                 try:
-                    return _whole_body(response, url).decode("utf-8")
-                except UnicodeDecodeError as error:
-                    raise RefusalError(f"{url}: the answer is not text in UTF-8.") from error
-                except requests.RequestException:
-                    self.pause(failures)
-        raise ArchiveError(f"{url}: the answer always breaks off; run again later.")
+                    return parse(self._whole_body(response, url).decode("utf-8"))
+                except UnicodeDecodeError:
+                    fault = "is not text in UTF-8"
+                except BrokenTransferError as broken:
+                    fault = f"always breaks off ({broken})"
+                except ValueError as error:
+                    fault = str(error)
+        raise ArchiveError(f"{url}: the answer {fault}; run again later.")
+
+    def text(self, url: str, payload: Any = None) -> str:
+        """Return a whole answer as text.
+
+        Raises
+        ------
+        ArchiveError
+            As `read`.
+        """
+        return self.read(url, str, payload)
 
     def json(self, url: str, payload: Any = None) -> Any:
-        """Return an answer as parsed JSON.
+        """Return an answer as parsed JSON; None where there is nothing to give (204).
 
         Raises
         ------
         ArchiveError
-            As `text`, and when the answer is not JSON.
+            As `read`.
         """
-        text = self.text(url, payload)
-        try:
-            return json.loads(text)
-        except ValueError as error:
-            start = " ".join(text.split())[:40]
-            raise RefusalError(
-                f"{url}: the answer is not JSON (it starts with '{start}')."
-            ) from error
+        return self.read(url, _parsed_json, payload)
 
     def pause(self, failures: int) -> None:
         """Wait after the `failures`-th failure in a row (from 0): back-off with jitter."""
         delay = self.settings.seconds_between_requests
         time.sleep(min(delay * (2**failures + random.random()), _LONGEST_WAIT_SECONDS))
 
-    def _wait_for_turn(self, asked: str) -> None:
-        host = urlsplit(asked).netloc
-        wait = self._earliest.get(host, 0.0) - time.monotonic()
-        if wait > 0:
-            time.sleep(wait)
-        self._earliest[host] = time.monotonic() + self.settings.seconds_between_requests
+    def _whole_body(self, response: requests.Response, url: str) -> bytes:
+        body = bytearray()
+        for piece in pieces(response, self.settings.timeout_seconds, unpack=True):
+            body += piece
+            if len(body) > _LARGEST_ANSWER_BYTES:
+                raise RefusalError(
+                    f"{url}: the answer is longer than {_LARGEST_ANSWER_BYTES} bytes."
+                )
+        return bytes(body)
 
 
-def _whole_body(response: requests.Response, url: str) -> bytes:
-    body = bytearray()
-    for piece in response.iter_content(_PIECE_BYTES):
-        body += piece
-        if len(body) > _LARGEST_ANSWER_BYTES:
-            raise RefusalError(f"{url}: the answer is longer than {_LARGEST_ANSWER_BYTES} bytes.")
-    return bytes(body)
+def _parsed_json(text: str) -> Any:
+    if not text:
+        return None
+    try:
+        return json.loads(text)
+    except ValueError:
+        start = " ".join(text.split())[:40]
+        raise ValueError(f"is not JSON (it starts with '{start}')") from None
 
 
 def _phrase(status: int) -> str:

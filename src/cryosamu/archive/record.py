@@ -37,6 +37,12 @@ def write_record(path: Path | str, record: FetchRecord) -> None:
     write_text(path, json.dumps(record.model_dump(), indent=2) + "\n")
 
 
+def write_records(path: Path | str, records: Iterable[FetchRecord]) -> None:
+    """Write the records of files that belong together as one list."""
+    values = [record.model_dump() for record in records]
+    write_text(path, json.dumps(values, indent=2) + "\n")
+
+
 def read_record(path: Path | str) -> FetchRecord:
     """Read and check a record.
 
@@ -80,13 +86,3 @@ def _not_a_record(path: Path | str, error: ValidationError) -> ArchiveError:
     fault = error.errors()[0]
     field = ".".join(str(part) for part in fault["loc"]) or "the whole file"
     return ArchiveError(f"{path}: is not a fetch record ('{field}': {fault['msg']}); fetch again.")
-
-
-def known_record(path: Path | None) -> FetchRecord | None:
-    """Return an earlier record, or None where there is none that can be read."""
-    if path is None or not path.is_file():
-        return None
-    try:
-        return read_record(path)
-    except ArchiveError:
-        return None

@@ -1,4 +1,4 @@
-"""`cryosamu fetch`: bring a map or a model into the store."""
+"""`cryosamu fetch`: bring maps and models into the store."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from cryosamu.cli.options import ConfigOption, application
 if TYPE_CHECKING:
     from cryosamu.archive.client import ArchiveClient
     from cryosamu.archive.fetch import Wanted
+    from cryosamu.archive.record import FetchRecord
 
+EntryArgument = Annotated[str, typer.Argument(help="Such as EMD-3488.")]
 StoreOption = Annotated[
     Path, typer.Option("--store", help="The folder that all configurations share.")
 ]
@@ -24,6 +26,12 @@ RecordOption = Annotated[
         "recorded as failed, with exit status 0.",
     ),
 ]
+RefreshOption = Annotated[
+    bool,
+    typer.Option(
+        "--refresh", help="Ask whether what the store has changed, and take the new version."
+    ),
+]
 
 
 def register(root: typer.Typer) -> None:
@@ -31,13 +39,16 @@ def register(root: typer.Typer) -> None:
     group = application(help="Bring maps and models into the store.")
     group.command("map")(fetch_map)
     group.command("model")(fetch_model)
+    group.command("models")(fetch_models)
+    group.command("half-maps")(fetch_half_maps)
     root.add_typer(group, name="fetch")
 
 
 def fetch_map(
-    emdb_id: Annotated[str, typer.Argument(help="Such as EMD-3488.")],
+    emdb_id: EntryArgument,
     store: StoreOption = Path("store"),
     record: RecordOption = None,
+    refresh: RefreshOption = False,
     config: ConfigOption = None,
 ) -> None:
     """Download an entry's main map, from the first mirror that has it.
@@ -51,51 +62,125 @@ def fetch_map(
     """
     from cryosamu.archive.client import ArchiveClient
     from cryosamu.archive.fetch import wanted_map
+    from cryosamu.archive.record import write_record
     from cryosamu.config import read_config
 
     settings = read_config(config).archive
-    with ArchiveClient(settings) as client:
-        _fetch(client, wanted_map(emdb_id, settings, store), record)
+    with ArchiveClient(settings, store) as client:
+        wanted = wanted_map(emdb_id, settings, store)
+        outcome = _fetch_one(client, wanted, refresh, keep_failure=record is not None)
+    if record is not None:
+        write_record(record, outcome)
 
 
 def fetch_model(
     pdb_id: Annotated[str, typer.Argument(help="Such as 5NI1.")],
     store: StoreOption = Path("store"),
     record: RecordOption = None,
+    refresh: RefreshOption = False,
     config: ConfigOption = None,
 ) -> None:
-    """Download a model (mmCIF).
+    """Download one model (mmCIF).
 
     Example: `cryosamu fetch model 5NI1`
-
-    As the workflow does: `cryosamu fetch model 5NI1 --store store --record 5NI1.json`
     """
     from cryosamu.archive.client import ArchiveClient
     from cryosamu.archive.fetch import wanted_model
+    from cryosamu.archive.record import write_record
     from cryosamu.config import read_config
 
     settings = read_config(config).archive
-    with ArchiveClient(settings) as client:
-        _fetch(client, wanted_model(pdb_id, settings, store), record)
+    with ArchiveClient(settings, store) as client:
+        wanted = wanted_model(pdb_id, settings, store)
+        outcome = _fetch_one(client, wanted, refresh, keep_failure=record is not None)
+    if record is not None:
+        write_record(record, outcome)
 
 
-def _fetch(client: ArchiveClient, wanted: Wanted, record_path: Path | None) -> None:
+def fetch_models(
+    models: Annotated[
+        Path, typer.Argument(metavar="LIST", help="Text file with one PDB id a line.")
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="The table of what became of each (Parquet).")
+    ],
+    store: StoreOption = Path("store"),
+    refresh: RefreshOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Download a list of models in one go.
+
+    A model that the archive does not give is a failed row of the table, with the reason, and does
+    not stop the others; it is asked for again whenever the command is called. An archive that
+    stops answering is an error, and no table is written; what was downloaded stays.
+
+    Example: `cryosamu fetch models list.txt -o fetches.parquet`
+    """
+    from cryosamu.archive.bulk import fetch_all, read_list
+    from cryosamu.archive.client import ArchiveClient
+    from cryosamu.archive.fetch import wanted_model
+    from cryosamu.archive.record import write_fetches
+    from cryosamu.config import read_config
+
+    settings = read_config(config).archive
+    wanted = [wanted_model(one, settings, store) for one in read_list(models)]
+    with ArchiveClient(settings, store) as client:
+        outcome = fetch_all(client, wanted, refresh)
+    write_fetches(output, outcome.records)
+    typer.echo(f"{output}: {outcome.summary()}", err=True)
+
+
+def fetch_half_maps(
+    emdb_id: EntryArgument,
+    store: StoreOption = Path("store"),
+    record: RecordOption = None,
+    refresh: RefreshOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Download an entry's two half maps, which its record in the archive names.
+
+    What became of them is a list of two, each as `fetch map` writes it.
+
+    Example: `cryosamu fetch half-maps EMD-3488 --record half_maps/EMD-3488.json`
+    """
+    from cryosamu.archive.client import ArchiveClient, RefusalError
+    from cryosamu.archive.half_maps import failed_half_maps, wanted_half_maps
+    from cryosamu.archive.record import write_records
+    from cryosamu.config import read_config
+
+    settings = read_config(config).archive
+    keep = record is not None
+    with ArchiveClient(settings, store) as client:
+        try:
+            wanted = wanted_half_maps(client, emdb_id, store)
+        except RefusalError as error:
+            if not keep:
+                raise
+            typer.echo(f"failed {emdb_id} half maps: {error}", err=True)
+            outcomes = failed_half_maps(settings, emdb_id, error)
+        else:
+            outcomes = [_fetch_one(client, one, refresh, keep_failure=keep) for one in wanted]
+    if record is not None:
+        write_records(record, outcomes)
+
+
+def _fetch_one(
+    client: ArchiveClient, wanted: Wanted, refresh: bool, keep_failure: bool
+) -> FetchRecord:
+    """Fetch a file and say so; a refusal is an error unless its record is wanted."""
     from cryosamu.archive.client import RefusalError
     from cryosamu.archive.fetch import fetch
-    from cryosamu.archive.record import known_record, write_record
 
     name = f"{wanted.identifier} {wanted.kind}"
     try:
-        fetched = fetch(client, wanted, known_record(record_path))
+        fetched = fetch(client, wanted, refresh)
     except RefusalError as error:
-        if record_path is None:
+        if not keep_failure:
             raise
-        write_record(record_path, wanted.failed(error))
         typer.echo(f"failed {name}: {error}", err=True)
-        return
-    if record_path is not None:
-        write_record(record_path, fetched.record)
+        return wanted.failed(error)
     if fetched.downloaded:
         typer.echo(f"fetched {name} ({fetched.record.bytes} bytes)", err=True)
     else:
         typer.echo(f"already in the store: {name}", err=True)
+    return fetched.record

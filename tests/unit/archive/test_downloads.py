@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import json
 import shutil
 import threading
 import time
@@ -27,9 +28,9 @@ DATA = gzip.compress(CONTENT, mtime=0)
 def bring(hostile, client_for, tmp_path):
     """Return a function that fetches EMD-0093 from the hostile server into a store."""
 
-    def run(known=None, **changes):
+    def run(refresh=False, **changes):
         client = client_for(hostile.url, **changes)
-        return fetch(client, wanted_map("EMD-93", client.settings, tmp_path / "store"), known)
+        return fetch(client, wanted_map("EMD-93", client.settings, tmp_path / "store"), refresh)
 
     return run
 
@@ -60,25 +61,65 @@ def test_a_healthy_download_and_its_record(hostile, bring, place):
     assert headers["Accept-Encoding"] == "identity"
 
 
-@pytest.mark.parametrize("with_record", [True, False])
-def test_what_is_in_the_store_is_not_asked_for_again(hostile, bring, with_record):
+@pytest.fixture
+def receipt(tmp_path):
+    return tmp_path / "store" / "archive" / "receipts" / "emd_0093.map.gz.json"
+
+
+def test_what_is_in_the_store_is_not_asked_for_again(hostile, bring):
     hostile.behaviours[FIRST] = [give(DATA)]
     first = bring()
-    again = bring(first.record if with_record else None)
+    again = bring()
     assert not again.downloaded
     assert again.record == first.record
     assert len(hostile.requests) == 1
 
 
-def test_a_file_that_differs_from_its_record_is_fetched_again(hostile, bring, place):
+def test_a_receipt_spares_unpacking(hostile, bring, receipt, monkeypatch):
     hostile.behaviours[FIRST] = [give(DATA)]
-    record = bring().record
-    place.write_bytes(gzip.compress(b"someone else's map"))
-    assert bring(record).downloaded
+    bring()
+    assert json.loads(receipt.read_text())["sha256"] == hashlib.sha256(DATA).hexdigest()
+    monkeypatch.setattr(gzip, "open", lambda *_: pytest.fail("unpacked although vouched for"))
+    assert not bring().downloaded
+
+
+def test_a_file_put_there_by_hand_gets_a_receipt(hostile, bring, place, receipt):
+    place.parent.mkdir(parents=True)
+    place.write_bytes(DATA)
+    fetched = bring()
+    assert (fetched.downloaded, fetched.record.bytes) == (False, len(DATA))
+    assert json.loads(receipt.read_text())["bytes"] == len(DATA)
+    assert hostile.requests == []
+
+
+@pytest.mark.parametrize("other", [gzip.compress(b"someone else's map"), DATA[:-1] + b"!"])
+def test_a_file_that_differs_from_its_receipt_is_fetched_again(hostile, bring, place, other):
+    hostile.behaviours[FIRST] = [give(DATA)]
+    bring()
+    place.write_bytes(other)
+    assert bring().downloaded
     assert place.read_bytes() == DATA
 
 
-def test_a_damaged_file_without_a_record_is_fetched_again(hostile, bring, place):
+def test_a_file_that_differs_and_cannot_be_had_again_is_gone(hostile, bring, place):
+    hostile.behaviours[FIRST] = [give(DATA), status(404)]
+    bring()
+    place.write_bytes(gzip.compress(b"someone else's map"))
+    with pytest.raises(RefusalError, match="404"):
+        bring()
+    assert not place.exists()
+
+
+@pytest.mark.parametrize("left", [b"", b"no json", b'{"bytes": "many"}'])
+def test_a_damaged_receipt_vouches_for_nothing(hostile, bring, place, receipt, left):
+    hostile.behaviours[FIRST] = [give(DATA)]
+    bring()
+    receipt.write_bytes(left)
+    assert bring().downloaded
+    assert place.read_bytes() == DATA
+
+
+def test_a_damaged_file_without_a_receipt_is_fetched_again(hostile, bring, place):
     hostile.behaviours[FIRST] = [give(DATA)]
     place.parent.mkdir(parents=True)
     place.write_bytes(DATA[:1000])
@@ -295,9 +336,3 @@ def test_a_broken_answer_in_text_is_asked_for_again(hostile, client_for):
 def test_a_posted_question_is_asked_again_too(hostile, client_for):
     hostile.behaviours["host/a"] = [status(502), page('{"answer": 1}')]
     assert client_for(hostile.url).json("https://host/a", {"question": 1}) == {"answer": 1}
-
-
-def test_html_instead_of_json(hostile, client_for):
-    hostile.behaviours["host/a"] = [page("<!DOCTYPE html>\n<p>Down</p>")]
-    with pytest.raises(RefusalError, match=r"https://host/a: the answer is not JSON.*<!DOCTYPE"):
-        client_for(hostile.url).json("https://host/a")

@@ -10,7 +10,7 @@ import pytest
 from hostile_server import give, page, status
 from tiny_archive import incompressible
 
-from cryosamu.archive.record import FetchRecord, known_record, read_record, write_record
+from cryosamu.archive.record import FetchRecord, read_record, write_record
 from cryosamu.errors import ArchiveError
 from cryosamu.tables import CATALOGUE, read_table
 
@@ -152,9 +152,6 @@ def test_a_catalogue_that_fails_leaves_no_table(start, hostile, config_file, tmp
 def test_records_are_read_back_and_others_refused(tmp_path):
     write_record(tmp_path / "r.json", OK)
     assert read_record(tmp_path / "r.json") == OK
-    assert known_record(tmp_path / "r.json") == OK
     (tmp_path / "r.json").write_text('{"id": "EMD-1"}')
     with pytest.raises(ArchiveError, match="is not a fetch record"):
         read_record(tmp_path / "r.json")
-    assert known_record(tmp_path / "r.json") is None
-    assert known_record(tmp_path / "none.json") is None

@@ -1,0 +1,85 @@
+"""Turns at a host: one request every so many seconds, whichever process asks."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import threading
+import time
+from pathlib import Path
+
+from cryosamu.files import writing_failed
+
+_LONGEST_QUEUE_SECONDS = 3600.0
+
+
+class Turns:
+    """Books the next free moment at a host, then waits for it.
+
+    All processes with the same folder share the bookings: one small file a host, which holds the
+    time of the next free turn and is changed under a lock. A process that dies holds up nobody,
+    and a file that makes no sense counts as none.
+
+    Parameters
+    ----------
+    seconds
+        Between two turns at one host; 0 never waits and writes nothing.
+    folder
+        Where the bookings lie; None keeps them within this process.
+    """
+
+    def __init__(self, seconds: float, folder: Path | None = None) -> None:
+        self.seconds = seconds
+        self.folder = folder
+        self._booked: dict[str, float] = {}
+        self._lock = threading.Lock()
+
+    def wait(self, host: str) -> None:
+        """Return when it is our turn to ask `host`.
+
+        Raises
+        ------
+        CryosamuError
+            When the folder cannot be written.
+        """
+        if self.seconds == 0:
+            return
+        with self._lock:
+            turn = self._book(host)
+        time.sleep(max(0.0, turn - time.time()))
+
+    def _book(self, host: str) -> float:
+        if self.folder is None:
+            turn = _next_free(self._booked.get(host, 0.0))
+            self._booked[host] = turn + self.seconds
+            return turn
+        path = self.folder / f"{host.replace(':', '_')}.turn"
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX)
+                turn = _next_free(_number(os.read(handle, 64)))
+                os.ftruncate(handle, 0)
+                os.pwrite(handle, repr(turn + self.seconds).encode(), 0)
+            finally:
+                os.close(handle)  # which gives the lock up
+        except OSError as error:
+            raise writing_failed(path, error) from error
+        return turn
+
+
+def _next_free(booked: float) -> float:
+    """Return the turn that is free, given what was written down: times since the epoch, seconds.
+
+    One that lies hours ahead is no queue but a clock that was set back.
+    """
+    now = time.time()
+    return booked if now < booked < now + _LONGEST_QUEUE_SECONDS else now
+
+
+def _number(text: bytes) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return 0.0
