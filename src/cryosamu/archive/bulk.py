@@ -5,16 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from tqdm import tqdm
 
-from cryosamu.archive import urls
 from cryosamu.archive.client import ArchiveClient, RefusalError
 from cryosamu.archive.fetch import Wanted, fetch
 from cryosamu.archive.record import FetchRecord
 from cryosamu.errors import ArchiveError
-from cryosamu.files import require_file
 
 _UNANSWERED_IN_A_ROW = 3
 
@@ -35,26 +32,6 @@ class Outcome:
         """Return the counts in words."""
         held = len(self.records) - self.downloaded - len(self.failed)
         return f"{self.downloaded} fetched, {held} already in the store, {len(self.failed)} failed"
-
-
-def read_list(path: Path) -> list[str]:
-    """Return the PDB ids of a text file, one a line, each once, in its order.
-
-    Raises
-    ------
-    CryosamuError
-        When a line holds anything else: then the list is wrong, not the archive.
-    """
-    lines = require_file(path, "list").read_text(encoding="utf-8", errors="replace").splitlines()
-    identifiers: dict[str, None] = {}
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        try:
-            identifiers[urls.pdb_id(line)] = None
-        except ArchiveError as error:
-            raise ArchiveError(f"{path} line {number}: {error}") from None
-    return list(identifiers)
 
 
 def fetch_all(client: ArchiveClient, wanted: Sequence[Wanted], refresh: bool = False) -> Outcome:

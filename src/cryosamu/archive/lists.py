@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from cryosamu.archive import urls
+from cryosamu.errors import ArchiveError
 from cryosamu.files import require_file, write_text
 
 
@@ -24,12 +25,20 @@ def write_lists(folder: Path, identifiers: Iterable[str], lists: int) -> None:
 
 
 def read_list(path: Path) -> list[str]:
-    """Return the ids of a list; blank lines are skipped.
+    """Return the ids of a list, each once, in its order; blank lines are skipped.
 
     Raises
     ------
     CryosamuError
         When the file is missing, or a line is not a PDB id.
     """
-    text = require_file(path, "list of models").read_text(encoding="utf-8")
-    return [urls.pdb_id(line.strip()) for line in text.splitlines() if line.strip()]
+    text = require_file(path, "list of models").read_text(encoding="utf-8", errors="replace")
+    identifiers: dict[str, None] = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            identifiers[urls.pdb_id(line)] = None
+        except ArchiveError as error:
+            raise ArchiveError(f"{path} line {number}: {error}") from None
+    return list(identifiers)

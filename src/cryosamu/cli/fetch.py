@@ -116,9 +116,10 @@ def fetch_models(
 
     Example: `cryosamu fetch models list.txt -o fetches.parquet`
     """
-    from cryosamu.archive.bulk import fetch_all, read_list
+    from cryosamu.archive.bulk import fetch_all
     from cryosamu.archive.client import ArchiveClient
     from cryosamu.archive.fetch import wanted_model
+    from cryosamu.archive.lists import read_list
     from cryosamu.archive.record import write_fetches
     from cryosamu.config import read_config
 
