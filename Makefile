@@ -47,7 +47,7 @@ $(VENV)/installed-dev: $(VENV)/installed
 # Golden figures of tests/unit/evaluation, from cctbx in an environment of its own.
 oracle:
 	test -x .oracle/bin/python || $(PYTHON) -m venv .oracle
-	.oracle/bin/pip install --quiet cctbx-base==2025.11
+	.oracle/bin/pip install --quiet cctbx-base==2025.11 pandas
 	.oracle/bin/python tests/oracle/derive_golden.py
 
 clean:

@@ -4,8 +4,9 @@ Run by the Python of an environment that holds `cctbx-base==2025.11` and nothing
 
     make oracle
 
-It writes tests/unit/evaluation/golden.json: for each map-model pair of cases.json, the four
-correlations of `mmtbx.maps.correlation.five_cc`, the map-model FSC of `mmtbx.maps.mtriage`, the
+It writes tests/unit/evaluation/golden.json: for each map-model pair of cases.json, the five
+correlations of `mmtbx.maps.correlation.five_cc`, the map-model FSC of `mmtbx.maps.mtriage`, what
+`local_measures` says of chains, residues and atoms, the
 SHA-256 of the files that they came from, and the versions. A pair whose files are not there
 (those of `../shared`) keeps its figures.
 """
@@ -25,6 +26,7 @@ import iotbx.pdb
 import mmtbx.maps.correlation
 import mmtbx.maps.mtriage
 from cctbx import crystal
+from local_measures import measure_q_scores, measure_residues
 from scitbx.array_family import flex
 
 import mrcfile  # isort: skip
@@ -63,7 +65,7 @@ def read_map(path):
 
 
 def read_model(path, symmetry, origin):
-    """Return the first model as an X-ray structure with electron scattering factors."""
+    """Return the first model: X-ray structure with electron scattering factors, hierarchy."""
     text = gzip.decompress(path.read_bytes()).decode()
     hierarchy = iotbx.pdb.input(source_info=None, lines=text).construct_hierarchy()
     for model in hierarchy.models()[1:]:
@@ -73,15 +75,19 @@ def read_model(path, symmetry, origin):
     structure = hierarchy.extract_xray_structure(crystal_symmetry=symmetry)
     structure.set_sites_cart(structure.sites_cart() - tuple(float(length) for length in origin))
     structure.scattering_type_registry(table="electron")
-    return structure
+    return structure, hierarchy
 
 
 def measure(map_path, model_path, resolution):
     """Return the oracle's figures for one pair."""
     data, origin, symmetry = read_map(map_path)
-    structure = read_model(model_path, symmetry, origin)
+    structure, hierarchy = read_model(model_path, symmetry, origin)
     found = mmtbx.maps.correlation.five_cc(
-        map=data, xray_structure=structure, d_min=resolution, compute_cc_box=True
+        map=data,
+        xray_structure=structure,
+        d_min=resolution,
+        compute_cc_box=True,
+        compute_cc_image=True,
     )
     parameters = mmtbx.maps.mtriage.master_params().extract()
     parameters.resolution = resolution
@@ -97,6 +103,7 @@ def measure(map_path, model_path, resolution):
         "cc_mask": found.result.cc_mask,
         "cc_volume": found.result.cc_volume,
         "cc_peaks": found.result.cc_peaks,
+        "cc_image": found.result.cc_image,
     }
     for name in ("unmasked", "masked"):
         result = getattr(curves, name)
@@ -106,6 +113,8 @@ def measure(map_path, model_path, resolution):
             [round(s, 5), round(fsc, 5)]
             for s, fsc in list(zip(curve.d_inv, curve.fsc, strict=True))[::CURVE_STEP]
         ]
+    figures |= measure_residues(data, structure, hierarchy, resolution)
+    figures |= measure_q_scores(data, structure, hierarchy, symmetry)
     return figures
 
 

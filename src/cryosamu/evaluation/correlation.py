@@ -32,6 +32,8 @@ class Correlations:
         Over as many voxels of the highest calculated density as the mask has.
     cc_peaks
         Over the union of those and as many voxels of the map's own highest density.
+    cc_image
+        Over the voxels that the image of an atom reaches.
     n_inside
         Number of voxels inside the mask.
     """
@@ -40,6 +42,7 @@ class Correlations:
     cc_mask: float
     cc_volume: float
     cc_peaks: float
+    cc_image: float
     n_inside: int
 
 
@@ -65,6 +68,7 @@ def correlations(data: FloatArray, reference: ModelReference) -> Correlations:
     """Correlate voxels [nz, ny, nx] on the reference's grid with the model's map."""
     check_not_constant(data)
     calculated, inside = reference.calculated, reference.inside
+    in_image = reference.in_image
     count = int(inside.sum())
     dense = _highest(calculated, count)
     peaks = dense | _highest(data, count)
@@ -73,6 +77,7 @@ def correlations(data: FloatArray, reference: ModelReference) -> Correlations:
         cc_mask=pearson(data[inside], calculated[inside]),
         cc_volume=pearson(data[dense], calculated[dense]),
         cc_peaks=pearson(data[peaks], calculated[peaks]),
+        cc_image=pearson(data[in_image], calculated[in_image]),
         n_inside=count,
     )
 
