@@ -106,6 +106,7 @@ class ClusteringSettings(Section):
 
     identity: Fraction = 0.3
     coverage: Fraction = 0.8
+    exhaustive_sequences: Annotated[int, Field(ge=0)] = 10_000
 
 
 class AlignmentSettings(Section):
@@ -161,6 +162,7 @@ class PoolingSettings(Section):
     tokens: Annotated[int, Field(ge=1, le=4096)] = 256
     importance: Literal["column_mean", "literal"] = "column_mean"
     scaled: bool = True
+    renormalised: bool = True
 
 
 class EmbeddingSettings(Section):
@@ -168,7 +170,11 @@ class EmbeddingSettings(Section):
 
     backend: Literal["esm_if1", "protein_mpnn"] = "esm_if1"
     weights: str | None = None
+    cache: str | None = None
+    store: str | None = None
     mode: Literal["per_chain", "complex"] = "per_chain"
+    precision: Literal["float32", "bfloat16"] = "float32"
+    copies: Literal["once", "each"] = "once"
     device: str = "auto"
     pooling: PoolingSettings = PoolingSettings()
 
@@ -247,6 +253,7 @@ class ReportSettings(Section):
 
     title: str = "CryoSAMU"
     note: str = ""
+    viewers: Annotated[int, Field(ge=0, le=1000)] = 24
 
 
 class Config(Section):

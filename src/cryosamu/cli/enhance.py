@@ -29,6 +29,10 @@ def enhance(
         str | None,
         typer.Option(help="auto, cpu, cuda:N or mps; the configured one where left out."),
     ] = None,
+    store: Annotated[
+        Path | None,
+        typer.Option(help="Folder where the model's embedding is looked for first, and kept."),
+    ] = None,
     low_pass: Annotated[
         float | None, typer.Option(help="Drop what is finer than this from the output, Å.")
     ] = None,
@@ -48,11 +52,12 @@ def enhance(
 
     settings = read_config(config)
     chosen = {} if device is None else {"device": device}
+    kept = {} if store is None else {"store": str(store)}
     record = enhance_file(
         map_path,
         output,
         enhancement=settings.enhancement.model_copy(update=chosen),
-        embedding=settings.embedding.model_copy(update=chosen),
+        embedding=settings.embedding.model_copy(update=chosen | kept),
         model_path=model,
         checkpoint=checkpoint,
         low_pass_resolution=low_pass,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +11,12 @@ import torch
 from numpy.typing import NDArray
 
 from cryosamu.config import EmbeddingSettings, PoolingSettings
+from cryosamu.embedding.copies import originals
 from cryosamu.embedding.encoder import Encoder
 from cryosamu.embedding.pooling import Pooled, pool
-from cryosamu.embedding.store import EmbeddingStore, TokensHeader, embedding_key
+from cryosamu.embedding.store import EmbeddingStore, Vectors, entry_for
+from cryosamu.embedding.tokens import TokensHeader
 from cryosamu.errors import ModelError
-from cryosamu.files import atomic_path
 from cryosamu.structure.model import ProteinChain, protein_chains, read_model
 
 
@@ -28,6 +28,8 @@ class ChainEmbedding:
     ----------
     author_id, label_id, entity_id, residue_ids
         As in `ProteinChain`.
+    copy_of
+        Label id of the chain that was encoded for it; its own unless it is an exact copy.
     observed
         bool [residues]: the encoder saw the residue; other rows mean nothing.
     vectors
@@ -37,9 +39,19 @@ class ChainEmbedding:
     author_id: str
     label_id: str
     entity_id: str
+    copy_of: str
     residue_ids: tuple[str, ...]
     observed: NDArray[np.bool_]
     vectors: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class RefusedChain:
+    """A protein chain that has no residue with all the atoms that the encoder needs."""
+
+    author_id: str
+    label_id: str
+    entity_id: str
 
 
 @dataclass(frozen=True)
@@ -50,9 +62,13 @@ class StructureEmbedding:
     ----------
     model_id
         Upper-case file name without suffixes, such as 5NI1.
-    backend, fingerprint, width, mode
-        The encoder's name, the SHA-256 of its weights, the length of its vectors, and whether
-        chains were seen one by one (`per_chain`) or all at once (`complex`).
+    backend, fingerprint, code_version, width
+        The encoder's name, the SHA-256 of its weights, the version of its code, and the length
+        of its vectors.
+    mode, precision, copies
+        As in the settings.
+    refused
+        Chains without a backbone, left out.
     from_store
         Whether the vectors were found rather than computed.
     """
@@ -60,15 +76,35 @@ class StructureEmbedding:
     model_id: str
     backend: str
     fingerprint: str
+    code_version: str
     width: int
     mode: str
+    precision: str
+    copies: str
     chains: tuple[ChainEmbedding, ...]
+    refused: tuple[RefusedChain, ...]
     from_store: bool
 
     @property
     def residues(self) -> int:
-        """Number of residues in all chains."""
+        """Number of residues in all embedded chains."""
         return sum(len(chain.residue_ids) for chain in self.chains)
+
+    @property
+    def notes(self) -> list[str]:
+        """What whoever uses the embedding should know, a sentence each."""
+        refused = [
+            f"chain {chain.author_id} has no residue with the backbone atoms that {self.backend} "
+            "needs and was left out."
+            for chain in self.refused
+        ]
+        sparse = [
+            f"chain {chain.author_id} has a backbone in only {int(chain.observed.sum())} of "
+            f"{len(chain.observed)} residues."
+            for chain in self.chains
+            if 2 * chain.observed.sum() < len(chain.observed)
+        ]
+        return refused + sparse
 
 
 def model_id_of(path: Path | str) -> str:
@@ -92,54 +128,81 @@ def embed_model(
     Raises
     ------
     ModelError
-        When the file is no model, has no protein, or has a chain without backbone.
+        When the file is no model, has no protein, or has no chain with a backbone.
     """
-    chains = protein_chains(read_model(path))
-    _check(chains, encoder, path)
-    key = embedding_key(chains, encoder, settings.mode)
-    shapes = [(len(chain.residue_ids), encoder.width) for chain in chains]
-    vectors = store.get(encoder.name, key, shapes) if store else None
-    from_store = vectors is not None
-    if vectors is None:
-        vectors = _encode(chains, encoder, settings)
-        if store:
-            store.put(encoder.name, key, vectors)
+    found = protein_chains(read_model(path))
+    chains = [chain for chain in found if encoder.visible(chain).any()]
+    _require_some(found, chains, encoder, path)
+    share = settings.mode == "per_chain" and settings.copies == "once"
+    sources = originals(chains, encoder) if share else list(range(len(chains)))
+    distinct = sorted(set(sources))
+    vectors, from_store = _vectors([chains[i] for i in distinct], encoder, settings, store)
+    rows_of = dict(zip(distinct, vectors, strict=True))
     return StructureEmbedding(
         model_id=model_id_of(path),
         backend=encoder.name,
         fingerprint=encoder.fingerprint,
+        code_version=encoder.code_version,
         width=encoder.width,
         mode=settings.mode,
+        precision=encoder.precision,
+        copies=settings.copies,
         chains=tuple(
             ChainEmbedding(
                 chain.author_id,
                 chain.label_id,
                 chain.entity_id,
+                chains[source].label_id,
                 chain.residue_ids,
                 encoder.visible(chain),
-                rows,
+                rows_of[source],
             )
-            for chain, rows in zip(chains, vectors, strict=True)
+            for chain, source in zip(chains, sources, strict=True)
+        ),
+        refused=tuple(
+            RefusedChain(chain.author_id, chain.label_id, chain.entity_id)
+            for chain in found
+            if not encoder.visible(chain).any()
         ),
         from_store=from_store,
     )
 
 
-def _check(chains: Sequence[ProteinChain], encoder: Encoder, path: Path | str) -> None:
-    if not chains:
+def _require_some(
+    found: Sequence[ProteinChain],
+    usable: Sequence[ProteinChain],
+    encoder: Encoder,
+    path: Path | str,
+) -> None:
+    if not found:
         raise ModelError(f"{path}: has no protein chain, so there is nothing to embed.")
-    for chain in chains:
-        if not encoder.visible(chain).any():
-            raise ModelError(
-                f"{path}: chain {chain.author_id} has no residue with the backbone atoms that "
-                f"{encoder.name} needs; rebuild its backbone or leave the chain out."
-            )
+    if not usable:
+        raise ModelError(
+            f"{path}: no chain has a residue with the backbone atoms that {encoder.name} needs; "
+            "rebuild the backbone from the CA trace first."
+        )
 
 
-def _encode(
-    chains: Sequence[ProteinChain], encoder: Encoder, settings: EmbeddingSettings
-) -> list[NDArray[np.float32]]:
-    if settings.mode == "complex":
+def _vectors(
+    chains: Sequence[ProteinChain],
+    encoder: Encoder,
+    settings: EmbeddingSettings,
+    store: EmbeddingStore | None,
+) -> tuple[Vectors, bool]:
+    """Return each chain's vectors, and whether they were in the store."""
+    entry = entry_for(chains, encoder, settings.mode)
+    kept = store.get(entry) if store else None
+    if kept is not None:
+        return kept, True
+    vectors = encode(chains, encoder, settings.mode)
+    if store:
+        store.put(entry, vectors)
+    return vectors, False
+
+
+def encode(chains: Sequence[ProteinChain], encoder: Encoder, mode: str) -> Vectors:
+    """Return float32 [residues, width] a chain, seen alone or all at once."""
+    if mode == "complex":
         return encoder.encode(chains)
     return [encoder.encode([chain])[0] for chain in chains]
 
@@ -160,32 +223,7 @@ def tokens_header(embedding: StructureEmbedding, settings: PoolingSettings) -> T
         fingerprint=embedding.fingerprint,
         width=embedding.width,
         mode=embedding.mode,
+        precision=embedding.precision,
+        copies=embedding.copies,
         pooling=settings.model_dump(mode="json"),
     )
-
-
-def write_embedding(path: Path | str, embedding: StructureEmbedding) -> None:
-    """Write an .npz file that numpy reads without pickle.
-
-    For each chain, named by its label id: `A` float32 [residues, width], `A.observed` bool and
-    `A.residue_ids`; and `metadata.json`, one string, that tells the rest.
-    """
-    arrays: dict[str, NDArray[np.generic]] = {}
-    for chain in embedding.chains:
-        arrays[chain.label_id] = chain.vectors
-        arrays[f"{chain.label_id}.observed"] = chain.observed
-        arrays[f"{chain.label_id}.residue_ids"] = np.array(chain.residue_ids)
-    metadata = {
-        "model_id": embedding.model_id,
-        "backend": embedding.backend,
-        "weights_sha256": embedding.fingerprint,
-        "width": embedding.width,
-        "mode": embedding.mode,
-        "chains": [
-            {name: getattr(chain, name) for name in ("label_id", "author_id", "entity_id")}
-            for chain in embedding.chains
-        ],
-    }
-    arrays["metadata.json"] = np.array(json.dumps(metadata, sort_keys=True))
-    with atomic_path(path) as temporary, open(temporary, "wb") as handle:
-        np.savez(handle, allow_pickle=False, **arrays)

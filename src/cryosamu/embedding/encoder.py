@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,9 +11,6 @@ from numpy.typing import NDArray
 from cryosamu.config import EmbeddingSettings
 from cryosamu.device import choose_device
 from cryosamu.structure.model import ProteinChain
-
-if TYPE_CHECKING:
-    pass
 
 
 class Encoder(Protocol):
@@ -29,12 +26,22 @@ class Encoder(Protocol):
         SHA-256 of the file that the weights came from.
     code_version
         Changes when the backend's code does, so that stored embeddings are made again.
+    precision
+        What it computes in: `float32` or `bfloat16`.
+    atoms
+        How many of N, CA, C, O it reads.
+    sees_origin
+        Whether its vectors change when a model is moved as a whole; turning a model about the
+        origin of its coordinates changes nothing in either case.
     """
 
     name: str
     width: int
     fingerprint: str
     code_version: str
+    precision: str
+    atoms: int
+    sees_origin: bool
 
     def visible(self, chain: ProteinChain) -> NDArray[np.bool_]:
         """Return the residues, bool [residues], that have all the atoms this encoder needs."""
@@ -60,7 +67,7 @@ def load_encoder(settings: EmbeddingSettings) -> Encoder:
     if settings.backend == "protein_mpnn":
         from cryosamu.embedding.protein_mpnn.encoder import ProteinMPNN
 
-        return ProteinMPNN.load(settings.weights, device)
+        return ProteinMPNN.load(settings.weights, device, settings.precision)
     from cryosamu.embedding.esm_if1.encoder import EsmIf1
 
-    return EsmIf1.load(settings.weights, device)
+    return EsmIf1.load(settings.weights, device, settings.precision, settings.cache)

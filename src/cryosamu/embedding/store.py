@@ -1,8 +1,10 @@
-"""Where embeddings are kept: one file a structure by its content, and tokens of many models.
+"""Where embeddings are kept: one file a structure, named by all that shapes its vectors.
 
-A structure's file is `ROOT/{backend}/{key[:2]}/{key}.npz`. The key covers all that shapes the
-vectors, so a file is never out of date, a model under another name is found again, and writers
-that meet write the same bytes. What else is known of a model (ids) is read from the model itself.
+A file is `ROOT/{backend}/{key[:2]}/{key}.npz`; the key is the SHA-256 of the encoder (weights,
+code, options) and of what it was shown of each distinct chain. So a file is never out of date, a
+model under another name is found again, and writers that meet write the same bytes. The file
+holds what the encoder was shown beside what it said, so that it can be checked, and made again,
+by itself.
 """
 
 from __future__ import annotations
@@ -11,37 +13,105 @@ import hashlib
 import io
 import json
 import zipfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
-from torch import Tensor
 
 from cryosamu.embedding.encoder import Encoder
-from cryosamu.embedding.pooling import Pooled
-from cryosamu.errors import CryosamuError
-from cryosamu.files import atomic_path, require_file
+from cryosamu.files import atomic_path
 from cryosamu.structure.model import ProteinChain
-from cryosamu.tensors import HEADER_KEY, write_tensors
+
+_FORMAT = 2
+Vectors = list[NDArray[np.float32]]
 
 
-def embedding_key(chains: Sequence[ProteinChain], encoder: Encoder, mode: str) -> str:
-    """Return the SHA-256 of everything that the vectors depend on."""
-    digest = hashlib.sha256()
-    described = [
-        [encoder.name, encoder.fingerprint, encoder.code_version, mode],
-        [chain.residue_ids for chain in chains],
-    ]
-    digest.update(json.dumps(described).encode())
-    for chain in chains:
-        digest.update(np.ascontiguousarray(chain.backbone, np.float32).tobytes())
-        digest.update(encoder.visible(chain).tobytes())
-    return digest.hexdigest()
+@dataclass(frozen=True)
+class Maker:
+    """The encoder and the options that shape vectors.
+
+    Attributes
+    ----------
+    backend, fingerprint, code_version, precision
+        As in `Encoder`.
+    mode
+        `per_chain` or `complex`.
+    """
+
+    backend: str
+    fingerprint: str
+    code_version: str
+    precision: str
+    mode: str
+
+    @classmethod
+    def of(cls, encoder: Encoder, mode: str) -> Maker:
+        """Return what is to be known of an encoder."""
+        return cls(encoder.name, encoder.fingerprint, encoder.code_version, encoder.precision, mode)
+
+
+@dataclass(frozen=True)
+class ShownChain:
+    """What an encoder is shown of a chain.
+
+    Attributes
+    ----------
+    residue_ids, backbone
+        As in `ProteinChain`.
+    visible
+        bool [residues]: has all the atoms that the encoder needs.
+    """
+
+    residue_ids: tuple[str, ...]
+    backbone: NDArray[np.float32]
+    visible: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, chain: ProteinChain, encoder: Encoder) -> ShownChain:
+        """Return what this encoder is shown."""
+        backbone = np.ascontiguousarray(chain.backbone, np.float32)
+        return cls(chain.residue_ids, backbone, encoder.visible(chain))
+
+    def as_chain(self) -> ProteinChain:
+        """Return a chain without names that any encoder takes."""
+        return ProteinChain(
+            author_id="",
+            label_id="",
+            entity_id="",
+            sequence="X" * len(self.residue_ids),
+            entity_sequence="",
+            residue_ids=self.residue_ids,
+            residue_names=("UNK",) * len(self.residue_ids),
+            backbone=self.backbone,
+            observed=np.asarray(np.isfinite(self.backbone[:, :3]).all((1, 2)), np.bool_),
+        )
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What a file of the store answers to: an encoder and the chains that it was shown."""
+
+    maker: Maker
+    chains: tuple[ShownChain, ...]
+
+    @cached_property
+    def key(self) -> str:
+        """SHA-256 of everything that the vectors depend on."""
+        described = [_FORMAT, asdict(self.maker), [chain.residue_ids for chain in self.chains]]
+        digest = hashlib.sha256(json.dumps(described, sort_keys=True).encode())
+        for chain in self.chains:
+            digest.update(chain.backbone.tobytes())
+            digest.update(chain.visible.tobytes())
+        return digest.hexdigest()
+
+
+def entry_for(chains: Sequence[ProteinChain], encoder: Encoder, mode: str) -> Entry:
+    """Return the entry of these chains, seen by this encoder."""
+    shown = tuple(ShownChain.of(chain, encoder) for chain in chains)
+    return Entry(Maker.of(encoder, mode), shown)
 
 
 class EmbeddingStore:
@@ -50,128 +120,92 @@ class EmbeddingStore:
     def __init__(self, root: Path | str) -> None:
         self.root = Path(root)
 
-    def path(self, backend: str, key: str) -> Path:
-        """Return where an embedding belongs."""
-        return self.root / backend / key[:2] / f"{key}.npz"
+    def path(self, entry: Entry) -> Path:
+        """Return where an entry belongs."""
+        return self.root / entry.maker.backend / entry.key[:2] / f"{entry.key}.npz"
 
-    def get(
-        self, backend: str, key: str, shapes: Sequence[tuple[int, int]]
-    ) -> list[NDArray[np.float32]] | None:
+    def get(self, entry: Entry) -> Vectors | None:
         """Return the vectors of each chain, or None where they are absent or damaged."""
-        path = self.path(backend, key)
+        path = self.path(entry)
         if not path.is_file():
             return None
         try:
-            content = path.read_bytes()
-            # Checksums before anything is parsed: a flipped bit must not be read as a number.
-            if zipfile.ZipFile(io.BytesIO(content)).testzip() is not None:
-                return None
-            with np.load(io.BytesIO(content), allow_pickle=False) as file:
-                vectors = [file[f"chain_{number}"] for number in range(len(shapes))]
-        except Exception:  # a damaged zip file makes its reader raise almost anything
+            found, vectors = read_entry(path)
+        except DamagedEntryError:
             return None
-        whole = all(
-            array.shape == shape and array.dtype == np.float32
-            for array, shape in zip(vectors, shapes, strict=True)
-        )
-        return vectors if whole else None
+        return vectors if found.key == entry.key else None
 
-    def put(self, backend: str, key: str, vectors: Sequence[NDArray[np.float32]]) -> None:
+    def put(self, entry: Entry, vectors: Sequence[NDArray[np.float32]]) -> None:
         """Keep the vectors of each chain; a file there already is replaced whole."""
-        arrays = {f"chain_{number}": rows for number, rows in enumerate(vectors)}
-        with atomic_path(self.path(backend, key)) as temporary, open(temporary, "wb") as handle:
+        arrays: dict[str, NDArray[np.generic]] = {}
+        for number, (chain, rows) in enumerate(zip(entry.chains, vectors, strict=True)):
+            arrays[f"{number}.vectors"] = rows
+            arrays[f"{number}.backbone"] = chain.backbone
+            arrays[f"{number}.visible"] = chain.visible
+            arrays[f"{number}.residue_ids"] = np.array(chain.residue_ids, np.str_)
+        record = {
+            "format": _FORMAT,
+            "chains": len(entry.chains),
+            "maker": asdict(entry.maker),
+            "vectors_sha256": _digest(vectors),
+        }
+        arrays["record.json"] = np.array(json.dumps(record, sort_keys=True))
+        with atomic_path(self.path(entry)) as temporary, open(temporary, "wb") as handle:
             np.savez(handle, allow_pickle=False, **arrays)
 
 
-@dataclass(frozen=True)
-class TokensHeader:
-    """How the tokens of a file were made.
-
-    Attributes
-    ----------
-    backend, fingerprint, width, mode
-        As in `StructureEmbedding`.
-    pooling
-        The pooling settings as plain values.
-    """
-
-    backend: str
-    fingerprint: str
-    width: int
-    mode: str
-    pooling: Mapping[str, Any]
+class DamagedEntryError(Exception):
+    """A file of the store that cannot be trusted; the message says why, as a phrase."""
 
 
-def write_tokens(path: Path | str, pooled: Mapping[str, Pooled], header: TokensHeader) -> None:
-    """Write the tokens of many models to one safetensors file.
-
-    Tensors `{model_id}/tokens` float32 [L, d] and `{model_id}/mask` bool [L]; the header and
-    each model's entropies in the metadata. The same tokens give the same bytes.
-    """
-    tensors = {}
-    for model_id, result in pooled.items():
-        tensors[f"{model_id}/tokens"] = result.tokens.float().contiguous()
-        tensors[f"{model_id}/mask"] = result.mask.contiguous()
-    models = {
-        model_id: {
-            "chains": len(result.chain_weights),
-            "chain_entropy": round(result.chain_entropy, 6),
-            "residues": int((result.residue_weights > 0).sum()),
-            "residue_entropy": round(result.residue_entropy, 6),
-        }
-        for model_id, result in pooled.items()
-    }
-    write_tensors(path, tensors, {"header": asdict(header), "models": models})
-
-
-def read_tokens(paths: Iterable[Path | str]) -> dict[str, tuple[Tensor, Tensor]]:
-    """Return each model's tokens, float32 [L, d], and mask, bool [L] (True: a real token).
+def read_entry(path: Path) -> tuple[Entry, Vectors]:
+    """Return what a file of the store answers to, and the vectors of each chain.
 
     Raises
     ------
-    CryosamuError
-        When a file is damaged, or files were made in different ways (see `read_tokens_header`).
+    DamagedEntryError
+        When the file is not whole, or its vectors are not those that were written.
     """
-    paths = list(paths)
-    read_tokens_header(paths)
-    tokens = {}
-    for path in paths:
-        with safe_open(path, framework="pt") as file:
-            for name in file.keys():  # noqa: SIM118  not a mapping
-                model_id, _, kind = name.rpartition("/")
-                if kind == "tokens":
-                    mask = file.get_tensor(f"{model_id}/mask")
-                    tokens[model_id] = file.get_tensor(name), mask.to(torch.bool)
-    return tokens
-
-
-def read_tokens_header(paths: Iterable[Path | str]) -> TokensHeader:
-    """Return the one header that these files of tokens share.
-
-    Raises
-    ------
-    CryosamuError
-        When there is no file, one is not a file of tokens, or two were made in different ways.
-    """
-    headers = {Path(path): _header(Path(path)) for path in paths}
-    if not headers:
-        raise CryosamuError("there is no file of structure tokens; make one with 'cryosamu embed'.")
-    first, *others = headers
-    for other in others:
-        if headers[other] != headers[first]:
-            raise CryosamuError(
-                f"{other}: its tokens were made with another encoder or pooling than those of "
-                f"{first}; make both again with one configuration."
-            )
-    return headers[first]
-
-
-def _header(path: Path) -> TokensHeader:
-    require_file(path, "file of structure tokens")
     try:
-        with safe_open(path, framework="pt") as file:
-            return TokensHeader(**json.loads(file.metadata()[HEADER_KEY])["header"])
-    except (SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise CryosamuError(
-            f"{path}: is not a file of structure tokens; make it with 'cryosamu embed --pooled'."
-        ) from error
+        content = path.read_bytes()
+        # Checksums before anything is parsed: a flipped bit must not be read as a number.
+        if zipfile.ZipFile(io.BytesIO(content)).testzip() is not None:
+            raise DamagedEntryError("is damaged")
+        with np.load(io.BytesIO(content), allow_pickle=False) as file:
+            record = json.loads(str(file["record.json"]))
+            vectors = [file[f"{number}.vectors"] for number in range(record["chains"])]
+            chains = tuple(
+                ShownChain(
+                    tuple(file[f"{number}.residue_ids"].tolist()),
+                    file[f"{number}.backbone"],
+                    file[f"{number}.visible"],
+                )
+                for number in range(record["chains"])
+            )
+            entry = Entry(Maker(**record["maker"]), chains)
+    except DamagedEntryError:
+        raise
+    except Exception as error:  # a damaged zip file makes its reader raise almost anything
+        raise DamagedEntryError("is damaged, or not of this version's format") from error
+    if _digest(vectors) != record["vectors_sha256"] or not _fits(chains, vectors):
+        raise DamagedEntryError("holds other vectors than were written")
+    return entry, vectors
+
+
+def _digest(vectors: Sequence[NDArray[np.float32]]) -> str:
+    digest = hashlib.sha256()
+    for rows in vectors:
+        digest.update(f"{rows.dtype.str}{rows.shape}".encode())
+        digest.update(np.ascontiguousarray(rows).tobytes())
+    return digest.hexdigest()
+
+
+def _fits(chains: Sequence[ShownChain], vectors: Vectors) -> bool:
+    """Return whether there is a finite float32 row for each residue that was seen."""
+    return all(
+        rows.dtype == np.float32
+        and rows.ndim == 2
+        and len(rows) == len(chain.residue_ids) == len(chain.visible)
+        and bool(np.isfinite(rows[chain.visible]).all())
+        for chain, rows in zip(chains, vectors, strict=True)
+    )

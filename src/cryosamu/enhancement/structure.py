@@ -8,6 +8,7 @@ from cryosamu.config import EmbeddingSettings
 from cryosamu.embedding.embed import embed_model, pool_embedding
 from cryosamu.embedding.encoder import load_encoder
 from cryosamu.embedding.pooling import Pooled
+from cryosamu.embedding.store import EmbeddingStore
 from cryosamu.errors import CheckpointError, ModelError
 from cryosamu.network.checkpoint import CheckpointHeader
 from cryosamu.preparation import require_inside
@@ -25,7 +26,8 @@ def structure_tokens(
     volume
         The map that the model is said to lie in.
     settings
-        Where the weights of the encoder lie and where to run it; all else the checkpoint says.
+        Where the weights and the store of embeddings lie and where to run the encoder; all else
+        the checkpoint says.
 
     Raises
     ------
@@ -44,11 +46,13 @@ def structure_tokens(
     # The encoders take seconds on a CPU and are not tested on Apple's GPUs.
     device = "cpu" if settings.device == "mps" else settings.device
     weights = settings.weights if settings.backend == header.embedding.backend else None
-    wanted = header.embedding.model_copy(update={"device": device, "weights": weights})
+    places = {"device": device, "weights": weights, "cache": settings.cache}
+    wanted = header.embedding.model_copy(update=places)
     encoder = load_encoder(wanted)
     if encoder.fingerprint != header.weights_fingerprint:
         raise CheckpointError(
             f"the checkpoint was trained with other weights of {encoder.name} than those at hand; "
             "set 'embedding.weights' to the weights that it was trained with."
         )
-    return pool_embedding(embed_model(model_path, encoder, wanted), wanted.pooling)
+    store = EmbeddingStore(settings.store) if settings.store else None
+    return pool_embedding(embed_model(model_path, encoder, wanted, store), wanted.pooling)

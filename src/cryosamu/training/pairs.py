@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cryosamu.config import EmbeddingSettings, PoolingSettings, PreparationSettings
-from cryosamu.embedding.store import TokensHeader, read_tokens, read_tokens_header
+from cryosamu.embedding.tokens import TokensHeader, read_tokens, read_tokens_header
 from cryosamu.errors import CryosamuError
 from cryosamu.files import require_file, sha256_of
 from cryosamu.tables import SPLIT, read_table
@@ -138,6 +138,8 @@ def _embedding_settings(header: TokensHeader) -> EmbeddingSettings:
         {
             "backend": header.backend,
             "mode": header.mode,
+            "precision": header.precision,
+            "copies": header.copies,
             "pooling": PoolingSettings.model_validate(header.pooling),
         }
     )

@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from cryosamu.cli import embed as command
 from cryosamu.cli.options import application
-from cryosamu.embedding.store import read_tokens, read_tokens_header
+from cryosamu.embedding.tokens import read_tokens, read_tokens_header
 from cryosamu.errors import CryosamuError
 
 SCRIPT = """
@@ -56,7 +56,7 @@ def test_one_model(run, model_path, tmp_path, members_and_metadata):
     assert result.stderr == "embedded 5NI1_PART (105 residues)\n"
     names, metadata = members_and_metadata(output)
     assert {"Axp", "Bxp"} < set(names)
-    assert metadata["mode"] == "complex"
+    assert metadata["options"] == {"mode": "complex", "precision": "float32", "copies": "once"}
 
 
 def test_many_models_by_the_store(run, model_path, second_model, config, tmp_path):
@@ -73,7 +73,12 @@ def test_many_models_by_the_store(run, model_path, second_model, config, tmp_pat
     }
     header = read_tokens_header([pooled])
     assert header.backend == "protein_mpnn"
-    assert header.pooling == {"tokens": 32, "importance": "column_mean", "scaled": True}
+    assert header.pooling == {
+        "tokens": 32,
+        "importance": "column_mean",
+        "scaled": True,
+        "renormalised": True,
+    }
 
 
 def test_tokens_are_the_same_bytes_in_another_process(

@@ -10,9 +10,9 @@ from cryosamu.embedding.embed import (
     embed_model,
     model_id_of,
     pool_embedding,
-    write_embedding,
 )
 from cryosamu.embedding.encoder import load_encoder
+from cryosamu.embedding.npz import write_embedding
 from cryosamu.embedding.store import EmbeddingStore
 from cryosamu.errors import ConfigError, CryosamuError, ModelError
 
@@ -93,7 +93,7 @@ def test_a_damaged_file_in_the_store_is_made_again(model_path, protein_mpnn, tmp
 
 def test_ca_only_chains_are_refused(write_model, protein_mpnn):
     path = write_model("trace.pdb", atoms=("CA",))
-    with pytest.raises(ModelError, match=r"trace\.pdb: chain A has no residue with the backbone"):
+    with pytest.raises(ModelError, match=r"trace\.pdb: no chain has a residue with the backbone"):
         embed_model(path, protein_mpnn, PER_CHAIN)
 
 
@@ -134,7 +134,13 @@ def test_written_file_needs_nothing_but_numpy(
         np.testing.assert_array_equal(file["Axp"], found.chains[0].vectors)
         assert file["Axp.residue_ids"].tolist() == list(found.chains[0].residue_ids)
         assert file["Bxp.observed"].sum() == 54
-    assert metadata["chains"][1] == {"label_id": "Bxp", "author_id": "B", "entity_id": "B"}
+    assert metadata["chains"][1] == {
+        "label_id": "Bxp",
+        "author_id": "B",
+        "entity_id": "B",
+        "copy_of": "Bxp",
+    }
+    assert metadata["chains_refused"] == []
     assert metadata["weights_sha256"] == protein_mpnn.fingerprint
 
 

@@ -1,32 +1,39 @@
+"""Entries of the store: whole or not at all, and named by all that shapes them."""
+
 import dataclasses
-import threading
+import multiprocessing
 import zipfile
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from safetensors import safe_open
-from safetensors.numpy import load_file, save_file
 
-from cryosamu.config import PoolingSettings
-from cryosamu.embedding.pooling import pool
 from cryosamu.embedding.store import (
+    DamagedEntryError,
     EmbeddingStore,
-    TokensHeader,
-    embedding_key,
-    read_tokens,
-    read_tokens_header,
-    write_tokens,
+    Entry,
+    Maker,
+    ShownChain,
+    entry_for,
+    read_entry,
 )
-from cryosamu.errors import CryosamuError
 
-KEY = "ab" * 32
 VECTORS = [np.arange(12, dtype=np.float32).reshape(4, 3), np.ones((2, 3), np.float32)]
-SHAPES = [(4, 3), (2, 3)]
-HEADER = TokensHeader("protein_mpnn", "f" * 64, 6, "per_chain", {"tokens": 4, "scaled": True})
+MAKER = Maker("backend", "f" * 64, "1", "float32", "per_chain")
+ENTRY = Entry(
+    MAKER,
+    tuple(
+        ShownChain(
+            tuple(str(number) for number in range(len(rows))),
+            np.full((len(rows), 4, 3), 1.5, np.float32),
+            np.ones(len(rows), np.bool_),
+        )
+        for rows in VECTORS
+    ),
+)
+OTHER = dataclasses.replace(ENTRY, maker=dataclasses.replace(MAKER, backend="other"))
 
 
 @pytest.fixture
@@ -41,22 +48,34 @@ def same(found):
 
 
 def test_what_is_put_is_got(store):
-    assert store.get("backend", KEY, SHAPES) is None
-    store.put("backend", KEY, VECTORS)
-    assert same(store.get("backend", KEY, SHAPES))
-    assert store.path("backend", KEY) == store.root / "backend" / "ab" / f"{KEY}.npz"
-    assert store.get("other", KEY, SHAPES) is None
+    assert store.get(ENTRY) is None
+    store.put(ENTRY, VECTORS)
+    assert same(store.get(ENTRY))
+    key = ENTRY.key
+    assert store.path(ENTRY) == store.root / "backend" / key[:2] / f"{key}.npz"
+    assert store.get(OTHER) is None
+
+
+def test_a_file_tells_what_the_encoder_was_shown(store):
+    store.put(ENTRY, VECTORS)
+    found, vectors = read_entry(store.path(ENTRY))
+    assert found.maker == MAKER
+    assert found.key == ENTRY.key
+    assert same(vectors)
+    for one, other in zip(found.chains, ENTRY.chains, strict=True):
+        assert one.residue_ids == other.residue_ids
+        np.testing.assert_array_equal(one.backbone, other.backbone)
 
 
 def test_files_are_the_same_bytes_and_read_without_pickle(store):
-    store.put("backend", KEY, VECTORS)
-    path = store.path("backend", KEY)
+    store.put(ENTRY, VECTORS)
+    path = store.path(ENTRY)
     first = path.read_bytes()
     with np.load(path, allow_pickle=False) as file:
-        assert file.files == ["chain_0", "chain_1"]
+        np.testing.assert_array_equal(file["1.vectors"], VECTORS[1])
     with zipfile.ZipFile(path) as file:
         assert {member.date_time for member in file.infolist()} == {(1980, 1, 1, 0, 0, 0)}
-    store.put("backend", KEY, VECTORS)
+    store.put(ENTRY, VECTORS)
     assert path.read_bytes() == first
     assert [entry.name for entry in path.parent.iterdir()] == [path.name]
 
@@ -65,8 +84,8 @@ def test_files_are_the_same_bytes_and_read_without_pickle(store):
 @given(data=st.data())
 def test_a_damaged_file_is_never_read_as_other_numbers(tmp_path_factory, data):
     store = EmbeddingStore(tmp_path_factory.mktemp("store"))
-    store.put("backend", KEY, VECTORS)
-    path = store.path("backend", KEY)
+    store.put(ENTRY, VECTORS)
+    path = store.path(ENTRY)
     content = bytearray(path.read_bytes())
     place = data.draw(st.integers(0, len(content) - 1))
     if data.draw(st.booleans()):
@@ -74,52 +93,84 @@ def test_a_damaged_file_is_never_read_as_other_numbers(tmp_path_factory, data):
     else:
         del content[place:]
     path.write_bytes(content)
-    found = store.get("backend", KEY, SHAPES)
+    found = store.get(ENTRY)
     assert found is None or same(found)
 
 
 @pytest.mark.parametrize("content", [b"", b"not a zip file", b"PK\x05\x06" + bytes(18)])
 def test_another_file_in_its_place_is_not_read(store, content):
-    path = store.path("backend", KEY)
+    path = store.path(ENTRY)
     path.parent.mkdir(parents=True)
     path.write_bytes(content)
-    assert store.get("backend", KEY, SHAPES) is None
+    assert store.get(ENTRY) is None
 
 
-def test_other_shapes_or_numbers_are_not_read(store):
-    store.put("backend", KEY, VECTORS)
-    assert store.get("backend", KEY, [(4, 3), (3, 3)]) is None
-    assert store.get("backend", KEY, [*SHAPES, (1, 3)]) is None
-    store.put("backend", KEY, [rows.astype(np.float64) for rows in VECTORS])
-    assert store.get("backend", KEY, SHAPES) is None
+def test_another_entry_in_its_place_is_not_read(store):
+    store.put(OTHER, VECTORS)
+    store.path(ENTRY).parent.mkdir(parents=True)
+    store.path(OTHER).rename(store.path(ENTRY))
+    assert store.get(ENTRY) is None
 
 
-def write_often(root):
+@pytest.mark.parametrize(
+    "vectors",
+    [
+        [VECTORS[0], VECTORS[1][:1]],
+        [rows.astype(np.float64) for rows in VECTORS],
+        [VECTORS[0], VECTORS[1] * np.nan],
+    ],
+)
+def test_other_shapes_or_numbers_are_not_read(store, vectors):
+    store.put(ENTRY, vectors)
+    assert store.get(ENTRY) is None
+
+
+def test_vectors_that_were_exchanged_are_noticed(store):
+    """By a program that writes a proper file, checksums of the archive included."""
+    store.put(ENTRY, VECTORS)
+    path = store.path(ENTRY)
+    with np.load(path) as file:
+        arrays = dict(file)
+    arrays["1.vectors"] = arrays["1.vectors"] + 1
+    np.savez(path, **arrays)
+    with pytest.raises(DamagedEntryError, match="other vectors than were written"):
+        read_entry(path)
+    assert store.get(ENTRY) is None
+
+
+def write_often(root, started):
     store = EmbeddingStore(root)
-    for _ in range(100):
-        store.put("backend", KEY, VECTORS)
+    started.release()
+    for _ in range(40):
+        store.put(ENTRY, VECTORS)
 
 
-def test_writers_at_once_leave_a_whole_file(store):
-    writers = [threading.Thread(target=write_often, args=(store.root,)) for _ in range(3)]
+def test_processes_that_write_at_once_leave_a_whole_file(store):
+    context = multiprocessing.get_context("spawn")
+    started = context.Semaphore(0)
+    writers = [
+        context.Process(target=write_often, args=(str(store.root), started)) for _ in range(2)
+    ]
     for writer in writers:
         writer.start()
+    started.acquire()
     seen = 0
     while any(writer.is_alive() for writer in writers):
-        found = store.get("backend", KEY, SHAPES)
+        found = store.get(ENTRY)
         # Once there, never absent and never half written.
         assert same(found) or (found is None and not seen)
         seen += found is not None
     for writer in writers:
         writer.join()
+        assert writer.exitcode == 0
     assert seen
-    path = store.path("backend", KEY)
+    path = store.path(ENTRY)
     assert [entry.name for entry in path.parent.iterdir()] == [path.name]
 
 
 def test_the_key_covers_all_that_shapes_the_vectors(chains, protein_mpnn):
     def described(**changes):
-        known = ("name", "fingerprint", "code_version", "visible")
+        known = ("name", "fingerprint", "code_version", "precision", "visible")
         return SimpleNamespace(**{name: getattr(protein_mpnn, name) for name in known} | changes)
 
     def moved(chain):
@@ -127,86 +178,24 @@ def test_the_key_covers_all_that_shapes_the_vectors(chains, protein_mpnn):
         backbone[0, 0, 0] = np.nextafter(backbone[0, 0, 0], np.float32(np.inf))
         return dataclasses.replace(chain, backbone=backbone)
 
+    def key(chains, encoder=protein_mpnn, mode="per_chain"):
+        return entry_for(chains, encoder, mode).key
+
     first, second = chains
     renumbered = dataclasses.replace(first, residue_ids=("0", *first.residue_ids[1:]))
     keys = [
-        embedding_key(chains, protein_mpnn, "per_chain"),
-        embedding_key(chains, protein_mpnn, "complex"),
-        embedding_key(chains[::-1], protein_mpnn, "per_chain"),
-        embedding_key([first], protein_mpnn, "per_chain"),
-        embedding_key([moved(first), second], protein_mpnn, "per_chain"),
-        embedding_key([renumbered, second], protein_mpnn, "per_chain"),
-        embedding_key(chains, described(fingerprint="1" * 64), "per_chain"),
-        embedding_key(chains, described(code_version="2"), "per_chain"),
-        embedding_key(chains, described(name="esm_if1"), "per_chain"),
-        embedding_key(chains, described(visible=lambda chain: chain.observed), "per_chain"),
+        key(chains),
+        key(chains, mode="complex"),
+        key(chains[::-1]),
+        key([first]),
+        key([moved(first), second]),
+        key([renumbered, second]),
+        key(chains, described(fingerprint="1" * 64)),
+        key(chains, described(code_version="2")),
+        key(chains, described(precision="bfloat16")),
+        key(chains, described(name="esm_if1")),
+        key(chains, described(visible=lambda chain: chain.observed)),
     ]
     assert len(set(keys)) == len(keys)
     renamed = [dataclasses.replace(chain, author_id="Z", label_id="Z") for chain in chains]
-    assert embedding_key(renamed, protein_mpnn, "per_chain") == keys[0]
-
-
-@pytest.fixture
-def pooled():
-    random = torch.Generator().manual_seed(0)
-    return {
-        name: pool(
-            [torch.randn(length, 6, generator=random)],
-            [torch.ones(length, dtype=torch.bool)],
-            PoolingSettings(tokens=4),
-        )
-        for name, length in (("5NI1", 9), ("6VYB", 3))
-    }
-
-
-def test_tokens_come_back_as_they_were(tmp_path, pooled):
-    write_tokens(tmp_path / "one.safetensors", {"5NI1": pooled["5NI1"]}, HEADER)
-    write_tokens(tmp_path / "two.safetensors", {"6VYB": pooled["6VYB"]}, HEADER)
-    paths = [tmp_path / "one.safetensors", tmp_path / "two.safetensors"]
-    tokens = read_tokens(iter(paths))
-    assert tokens.keys() == {"5NI1", "6VYB"}
-    for name, (rows, mask) in tokens.items():
-        assert torch.equal(rows, pooled[name].tokens)
-        assert rows.dtype == torch.float32
-        assert torch.equal(mask, pooled[name].mask)
-    assert tokens["6VYB"][1].tolist() == [True, True, True, False]
-    assert read_tokens_header(paths) == HEADER
-
-
-def test_token_files_are_the_same_bytes_in_any_order(tmp_path, pooled):
-    paths = [tmp_path / f"{number}.safetensors" for number in range(5)]
-    for number, path in enumerate(paths):
-        order = sorted(pooled, reverse=bool(number % 2))
-        write_tokens(path, {name: pooled[name] for name in order}, HEADER)
-    assert len({path.read_bytes() for path in paths}) == 1
-
-
-def test_tokens_are_plain_safetensors_with_entropies(tmp_path, pooled):
-    path = tmp_path / "tokens.safetensors"
-    write_tokens(path, pooled, HEADER)
-    assert load_file(path).keys() == {"5NI1/tokens", "5NI1/mask", "6VYB/tokens", "6VYB/mask"}
-    with safe_open(path, framework="np") as file:
-        metadata = file.metadata()["cryosamu"]
-    assert '"chain_entropy": 0.0' in metadata
-    assert f'"residue_entropy": {round(pooled["5NI1"].residue_entropy, 6)}' in metadata
-
-
-def test_files_made_in_different_ways_are_not_mixed(tmp_path, pooled):
-    write_tokens(tmp_path / "one.safetensors", pooled, HEADER)
-    other = dataclasses.replace(HEADER, mode="complex")
-    write_tokens(tmp_path / "two.safetensors", pooled, other)
-    paths = [tmp_path / "one.safetensors", tmp_path / "two.safetensors"]
-    with pytest.raises(CryosamuError, match=r"two\.safetensors: .* than those of .*one"):
-        read_tokens(paths)
-
-
-def test_other_files_are_not_tokens(tmp_path):
-    save_file({"x": np.zeros(3)}, tmp_path / "other.safetensors")
-    (tmp_path / "text.safetensors").write_text("text")
-    for name in ("other", "text"):
-        with pytest.raises(CryosamuError, match=f"{name}.safetensors: is not a file of structure"):
-            read_tokens([tmp_path / f"{name}.safetensors"])
-    with pytest.raises(CryosamuError, match="does not exist"):
-        read_tokens([tmp_path / "none.safetensors"])
-    with pytest.raises(CryosamuError, match="there is no file of structure tokens"):
-        read_tokens([])
+    assert key(renamed) == keys[0]

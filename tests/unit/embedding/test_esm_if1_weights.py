@@ -85,7 +85,7 @@ def test_a_fairseq_checkpoint_gives_the_same_encoder(
 def test_it_is_converted_once_into_the_same_bytes(write_checkpoint, cache, monkeypatch):
     path = write_checkpoint()
     load_network(str(path))
-    (converted,) = cache.iterdir()
+    (converted,) = cache.glob("*.safetensors")
     content = converted.read_bytes()
     converted.unlink()
     load_network(str(path))
@@ -151,7 +151,7 @@ def test_a_damaged_converted_file_is_refused(tmp_path):
 
 def test_without_weights_and_network_one_sentence_says_all(nobody_answers, cache):
     with pytest.raises(CryosamuError) as caught:
-        load_network(None, nobody_answers)
+        load_network(None, published=nobody_answers)
     sentence = str(caught.value)
     assert "http://127.0.0.1:9/esm_if1.pt" in sentence
     assert "1,700,450,121 bytes" in sentence
@@ -169,20 +169,21 @@ def test_a_checkpoint_put_into_the_cache_by_hand_is_used(write_checkpoint, cache
     published = PublishedCheckpoint(
         "http://127.0.0.1:9/esm_if1.pt", source.stat().st_size, sha256_of(source)
     )
-    assert load_network(None, published)[1] == published.sha256
+    assert load_network(None, published=published)[1] == published.sha256
     source.unlink()
-    assert load_network(None, published)[1] == published.sha256
+    assert load_network(None, published=published)[1] == published.sha256
 
 
 def test_a_wrong_file_in_the_cache_is_named(nobody_answers, cache):
     cache.mkdir(parents=True)
     (cache / "esm_if1.pt").write_bytes(b"something else")
     with pytest.raises(CheckpointError, match=r"esm_if1\.pt: has SHA-256 .* delete it"):
-        load_network(None, nobody_answers)
+        load_network(None, published=nobody_answers)
 
 
 def test_the_cache_has_a_place_of_its_own(monkeypatch, tmp_path):
     assert weights.cache_folder() == tmp_path / "cache"
+    assert weights.cache_folder(str(tmp_path / "chosen")) == tmp_path / "chosen"
     monkeypatch.delenv("CRYOSAMU_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
     assert weights.cache_folder() == tmp_path / "xdg" / "cryosamu"

@@ -12,7 +12,7 @@ from scipy.ndimage import gaussian_filter
 
 from cryosamu.config import NetworkSettings, PreparationSettings, TrainingSettings
 from cryosamu.embedding.pooling import Pooled
-from cryosamu.embedding.store import TokensHeader, write_tokens
+from cryosamu.embedding.tokens import TokensHeader, write_tokens
 from cryosamu.tables import SPLIT, write_table
 from cryosamu.training.run import TrainingFiles, run_training
 
@@ -91,7 +91,13 @@ class World:
         write_table(self.folder / "split.parquet", pd.DataFrame(self.rows), SPLIT)
         pooled = {row["pdb_id"].upper(): tokens_of(row["pdb_id"]) for row in self.rows}
         header = TokensHeader(
-            "protein_mpnn", "ab12", WIDTH, "per_chain", {"tokens": 5, "scaled": True}
+            backend="protein_mpnn",
+            fingerprint="ab12",
+            width=WIDTH,
+            mode="per_chain",
+            precision="float32",
+            copies="once",
+            pooling={"tokens": 5, "scaled": True},
         )
         write_tokens(self.folder / "tokens.safetensors", pooled, header)
 
@@ -139,4 +145,4 @@ def tokens_of(pdb_id):
     mask = torch.tensor([True, True, True, True, False])
     tokens = torch.randn(5, WIDTH, generator=generator) * mask[:, None]
     one = torch.ones(1)
-    return Pooled(tokens, mask, torch.arange(5), one, one)
+    return Pooled(tokens, mask, torch.arange(5), one, one, torch.tensor(5))

@@ -30,8 +30,7 @@ def download(url: str, destination: Path, size: int, sha256: str) -> None:
         With the reason as a phrase, for the caller's sentence.
     """
     try:
-        destination.parent.mkdir(parents=True, exist_ok=True)
-        with _one_at_a_time(destination.with_name(destination.name + ".lock")):
+        with one_at_a_time(destination):
             if not destination.is_file():
                 part = destination.with_name(destination.name + ".part")
                 _complete(part, url, size, sha256)
@@ -42,8 +41,10 @@ def download(url: str, destination: Path, size: int, sha256: str) -> None:
 
 
 @contextmanager
-def _one_at_a_time(lock: Path) -> Iterator[None]:
-    with open(lock, "wb") as handle:
+def one_at_a_time(destination: Path) -> Iterator[None]:
+    """Let one process at a time make a file; the others wait."""
+    destination.parent.mkdir(parents=True, exist_ok=True)
+    with open(destination.with_name(destination.name + ".lock"), "wb") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from cryosamu.embedding.esm_if1.messages import reorder_arithmetic
 from cryosamu.embedding.esm_if1.package import inverse_folding
 from cryosamu.embedding.esm_if1.weights import load_network
+from cryosamu.embedding.precision import computing_in
 from cryosamu.provenance import code_digest
 from cryosamu.structure.model import ProteinChain
 
@@ -29,21 +30,32 @@ class EsmIf1:
     """
 
     name = "esm_if1"
+    atoms = 3
+    sees_origin = True
 
-    def __init__(self, network: Any, fingerprint: str, device: torch.device) -> None:
+    def __init__(
+        self, network: Any, fingerprint: str, device: torch.device, precision: str = "float32"
+    ) -> None:
         reorder_arithmetic(network)
         self.network = network.eval().to(device)
         self.width = int(network.args.encoder_embed_dim)
         self.fingerprint = fingerprint
         self.code_version = code_digest(["cryosamu.embedding.esm_if1"])
+        self.precision = precision
         self._device = device
         self._batch = inverse_folding().util.CoordBatchConverter(network.dictionary)
 
     @classmethod
-    def load(cls, weights: str | None, device: torch.device) -> EsmIf1:
+    def load(
+        cls,
+        weights: str | None,
+        device: torch.device,
+        precision: str = "float32",
+        cache: str | None = None,
+    ) -> EsmIf1:
         """Return the encoder with weights from a file, or the published ones from the cache."""
-        network, fingerprint = load_network(weights)
-        return cls(network, fingerprint, device)
+        network, fingerprint = load_network(weights, cache)
+        return cls(network, fingerprint, device, precision)
 
     def visible(self, chain: ProteinChain) -> NDArray[np.bool_]:
         """Return the residues, bool [residues], that have N, CA and C."""
@@ -60,7 +72,7 @@ class EsmIf1:
         rows, confidence, _, _, padding = self._batch(
             [(coordinates, None, None)], device=self._device
         )
-        with torch.inference_mode():
+        with torch.inference_mode(), computing_in(self.precision, self._device):
             encoded = self.network(rows, padding, confidence)["encoder_out"][0]
         # One row before and one behind mark the ends.
         vectors = encoded[1:-1, 0].float().cpu().numpy()

@@ -70,7 +70,8 @@ class AveragedMessages(nn.Module):
             sender, receiver = edge_index[:, block]
             message = self._messages(parts, sender, receiver, edges[0][block], edges[1][block])
             for total, value in zip(sums, message, strict=True):
-                total.index_add_(0, receiver, value)
+                # The sum is kept in float32 whatever the messages are computed in.
+                total.index_add_(0, receiver, value.to(total.dtype))
         return self._last_layer(sums, torch.bincount(edge_index[1], minlength=len(scalars)))
 
     def _node_parts(self, scalars: Tensor, vectors: Tensor) -> tuple[Tensor, ...]:

@@ -22,10 +22,10 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from cryosamu.embedding.esm_if1.download import download
+from cryosamu.embedding.esm_if1.download import download, one_at_a_time
 from cryosamu.embedding.esm_if1.package import inverse_folding
 from cryosamu.errors import CheckpointError, CryosamuError
-from cryosamu.files import require_file, sha256_of
+from cryosamu.files import require_file, sha256_of, writing_failed
 from cryosamu.tensors import HEADER_KEY, write_tensors
 
 CACHE_VARIABLE = "CRYOSAMU_CACHE"
@@ -59,14 +59,16 @@ ESM_IF1 = PublishedCheckpoint(
 )
 
 
-def cache_folder() -> Path:
-    """Return where weights are kept: CRYOSAMU_CACHE, else the user's cache folder."""
-    if chosen := os.environ.get(CACHE_VARIABLE):
-        return Path(chosen)
+def cache_folder(chosen: str | None = None) -> Path:
+    """Return where weights are kept: as chosen, else CRYOSAMU_CACHE, else the user's folder."""
+    if place := chosen or os.environ.get(CACHE_VARIABLE):
+        return Path(place)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cryosamu"
 
 
-def load_network(weights: str | None, published: PublishedCheckpoint = ESM_IF1) -> tuple[Any, str]:
+def load_network(
+    weights: str | None, cache: str | None = None, published: PublishedCheckpoint = ESM_IF1
+) -> tuple[Any, str]:
     """Return fair-esm's encoder with its weights, in evaluation mode, and the source's SHA-256.
 
     Parameters
@@ -74,6 +76,8 @@ def load_network(weights: str | None, published: PublishedCheckpoint = ESM_IF1) 
     weights
         A fairseq checkpoint (.pt) or what this module converted one to (.safetensors); None for
         the published one, fetched into the cache on first use.
+    cache
+        Folder for what is fetched and converted; see `cache_folder`.
 
     Raises
     ------
@@ -82,7 +86,7 @@ def load_network(weights: str | None, published: PublishedCheckpoint = ESM_IF1) 
     """
     if weights is not None and Path(weights).suffix == ".safetensors":
         return _read_converted(require_file(weights, "weights file"))
-    folder = cache_folder() / "esm_if1"
+    folder = cache_folder(cache) / "esm_if1"
     if weights is not None:
         source = require_file(weights, "weights file")
         converted = folder / f"{sha256_of(source)}.safetensors"
@@ -92,7 +96,7 @@ def load_network(weights: str | None, published: PublishedCheckpoint = ESM_IF1) 
     if not converted.is_file():
         if weights is None:
             _obtain(published, source)
-        convert(source, converted)
+        _convert_once(source, converted)
     return _read_converted(converted)
 
 
@@ -111,6 +115,15 @@ def _obtain(published: PublishedCheckpoint, destination: Path) -> None:
             f"{destination}: has SHA-256 {found}, not {published.sha256}; delete it and fetch "
             f"{published.url} ({published.size:,} bytes) again."
         )
+
+
+def _convert_once(source: Path, destination: Path) -> None:
+    try:
+        with one_at_a_time(destination):
+            if not destination.is_file():
+                convert(source, destination)
+    except OSError as error:
+        raise writing_failed(destination, error) from error
 
 
 def convert(source: Path, destination: Path) -> None:

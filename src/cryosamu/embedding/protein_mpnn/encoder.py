@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
+from cryosamu.embedding.precision import computing_in
 from cryosamu.embedding.protein_mpnn.network import WIDTH, ProteinMPNNEncoder
 from cryosamu.errors import CheckpointError
 from cryosamu.files import require_file, sha256_of
@@ -34,15 +35,26 @@ class ProteinMPNN:
 
     name = "protein_mpnn"
     width = WIDTH
+    atoms = 4
+    sees_origin = False
 
-    def __init__(self, network: ProteinMPNNEncoder, fingerprint: str, device: torch.device) -> None:
+    def __init__(
+        self,
+        network: ProteinMPNNEncoder,
+        fingerprint: str,
+        device: torch.device,
+        precision: str = "float32",
+    ) -> None:
         self.network = network.eval().to(device)
         self.fingerprint = fingerprint
         self.code_version = code_digest(["cryosamu.embedding.protein_mpnn"])
+        self.precision = precision
         self._device = device
 
     @classmethod
-    def load(cls, weights: str | None, device: torch.device) -> ProteinMPNN:
+    def load(
+        cls, weights: str | None, device: torch.device, precision: str = "float32"
+    ) -> ProteinMPNN:
         """Return the encoder with the shipped weights, or with those of a converted file."""
         path = require_file(weights or SHIPPED_WEIGHTS, "weights file")
         network = ProteinMPNNEncoder()
@@ -53,7 +65,7 @@ class ProteinMPNN:
                 f"{path}: does not hold the weights of ProteinMPNN's encoder; "
                 "make it with tools/convert_protein_mpnn.py or leave the weights out."
             ) from error
-        return cls(network, sha256_of(path), device)
+        return cls(network, sha256_of(path), device, precision)
 
     def visible(self, chain: ProteinChain) -> NDArray[np.bool_]:
         """Return the residues, bool [residues], that have N, CA, C and O."""
@@ -68,13 +80,13 @@ class ProteinMPNN:
             for chain, seen in zip(chains, visible, strict=True)
         ]
         numbers = [np.full(len(rows), number) for number, rows in enumerate(backbone)]
-        with torch.inference_mode():
+        with torch.inference_mode(), computing_in(self.precision, self._device):
             vectors = self.network(
                 self._tensor(backbone), self._tensor(positions), self._tensor(numbers)
             )
         embeddings = []
         for seen, rows in zip(
-            visible, vectors.cpu().split([len(b) for b in backbone]), strict=True
+            visible, vectors.float().cpu().split([len(b) for b in backbone]), strict=True
         ):
             embedding = np.zeros((len(seen), WIDTH), np.float32)
             embedding[seen] = rows.numpy()
