@@ -52,11 +52,12 @@ def redirect_target(response: requests.Response, trusted: frozenset[Origin]) -> 
     """
     if not response.is_redirect:
         return None
-    target = urljoin(response.url, response.headers["Location"])
+    location = response.headers["Location"]
     try:
+        target = urljoin(response.url, location)
         scheme, host, port = _origin(target)
-    except (LocationParseError, KeyError):
-        raise ElsewhereError(target) from None
+    except (ValueError, LocationParseError, KeyError):
+        raise ElsewhereError(location) from None
     upgraded = (scheme, port) == ("https", 443) and ("http", host, 80) in trusted
     if (scheme, host, port) not in trusted and not upgraded:
         raise ElsewhereError(target)

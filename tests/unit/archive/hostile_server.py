@@ -76,11 +76,13 @@ def give(
     cut: int | None = None,
     claimed: int | None = None,
     most: int | None = None,
+    first: int = 0,
     piece: int | None = None,
     delay: float = 0.0,
     **headers: str,
 ) -> Behaviour:
-    """Send a file: at most to byte `cut`, with a `claimed` length, in pieces with delays.
+    """Send a file: at most to byte `cut`, with a `claimed` length; `first` bytes, then in pieces
+    with delays.
 
     Of a range that is asked for, an honest server may still send only the first `most` bytes.
     """
@@ -98,7 +100,8 @@ def give(
         handler.head(206 if start else 200, {"Content-Length": str(end - start), **more})
         body = data[start : end if cut is None else cut]
         step = piece or max(len(body), 1)
-        for position in range(0, len(body), step):
+        handler.wfile.write(body[:first])
+        for position in range(first, len(body), step):
             handler.wfile.write(body[position : position + step])
             handler.wfile.flush()
             time.sleep(delay)

@@ -22,6 +22,7 @@ FIRST = "ftp.ebi.ac.uk/pub/databases/emdb/structures/EMD-0093/map/emd_0093.map.g
 SECOND = "files.rcsb.org/pub/emdb/structures/EMD-0093/map/emd_0093.map.gz"
 CONTENT = incompressible(300_000)
 DATA = gzip.compress(CONTENT, mtime=0)
+FLIPPED = DATA[:5000] + bytes([DATA[5000] ^ 0xFF]) + DATA[5001:]
 
 
 @pytest.fixture
@@ -188,9 +189,6 @@ def test_a_part_longer_than_the_file_is_thrown_away(hostile, bring, place):
     assert place.read_bytes() == DATA
 
 
-FLIPPED = DATA[:5000] + bytes([DATA[5000] ^ 0xFF]) + DATA[5001:]
-
-
 @pytest.mark.parametrize(
     ("behaviour", "sentence"),
     [
@@ -241,6 +239,66 @@ def test_a_passing_error_is_asked_again(hostile, bring, place):
     hostile.behaviours[FIRST] = [status(500), status(503), give(DATA)]
     bring()
     assert place.read_bytes() == DATA
+
+
+HTML = page("<!DOCTYPE html><p>One moment, please</p>")
+
+
+@pytest.mark.parametrize(
+    "passing",
+    [
+        [HTML, HTML],
+        [give(FLIPPED), give(DATA[:-20])],
+        [give(DATA, claimed=len(DATA) - 1000), give(b"")],
+        [give(DATA, claimed=len(DATA) + 1000), give(FLIPPED)],
+        [give(DATA, cut=100_000), HTML],
+        [chunked(DATA, whole=False), chunked(DATA[:-20])],
+    ],
+)
+def test_what_is_damaged_on_its_way_is_fetched_afresh(hostile, bring, place, passing):
+    hostile.behaviours[FIRST] = [*passing, give(DATA)]
+    assert bring().record.url == FIRST
+    assert place.read_bytes() == DATA
+    assert left_behind(place) == [place.name]
+
+
+def test_a_large_file_that_lies_damaged_is_fetched_twice_at_most(hostile, bring, place):
+    large = gzip.compress(incompressible(1_100_000), mtime=0)
+    hostile.behaviours[FIRST] = [give(large[:-9] + b"!" + large[-8:])]
+    with pytest.raises(RefusalError, match="not a sound gzip file"):
+        bring(retries=9)
+    assert len(hostile.asked(FIRST)) == 2
+    assert left_behind(place) == []
+
+
+def test_one_file_that_the_archive_chokes_on_is_no_outage(hostile, bring, place):
+    hostile.behaviours[FIRST] = [status(500)]
+    with pytest.raises(RefusalError, match=r"500 \(Internal.*after 3 tries, though .* is up\.$"):
+        bring()
+    assert [path for path, _ in hostile.requests].count("ftp.ebi.ac.uk/") == 2
+    assert left_behind(place) == []
+
+
+def test_a_file_that_comes_when_asked_once_more_is_none_either(hostile, bring, place):
+    hostile.behaviours[FIRST] = [status(500)] * 3 + [give(DATA)]
+    bring()
+    assert place.read_bytes() == DATA
+
+
+@pytest.mark.parametrize("fault", [status(500), status(429), status(503)])
+def test_an_archive_that_answers_so_to_everything_is_an_outage(hostile, bring, fault):
+    for path in (FIRST, "ftp.ebi.ac.uk/"):
+        hostile.behaviours[path] = [fault]
+    with pytest.raises(ArchiveError, match="run again later") as caught:
+        bring()
+    assert not isinstance(caught.value, RefusalError)
+
+
+def test_asked_to_come_later_is_an_outage_even_where_the_rest_answers(hostile, bring):
+    hostile.behaviours[FIRST] = [status(429)]
+    with pytest.raises(ArchiveError, match="429") as caught:
+        bring()
+    assert not isinstance(caught.value, RefusalError)
 
 
 def test_an_archive_that_is_down_is_no_refusal(hostile, bring, place):
@@ -300,8 +358,9 @@ def test_the_disk_is_looked_at_first(hostile, bring, place, monkeypatch):
     assert left_behind(place) == []
 
 
-def test_a_transfer_that_crawls_is_given_up(hostile, bring):
-    hostile.behaviours[FIRST] = [give(DATA, piece=10, delay=0.05)]
+@pytest.mark.parametrize("start", [0, 100_000])
+def test_a_transfer_that_crawls_is_given_up(hostile, bring, start):
+    hostile.behaviours[FIRST] = [give(DATA, first=start, piece=10, delay=0.05)]
     with pytest.raises(RefusalError, match="bytes a second"):
         bring(timeout_seconds=0.2, retries=1)
 
@@ -317,22 +376,3 @@ def test_two_at_once_download_once(hostile, bring, place):
     assert [one.record.sha256 for one in results] == [hashlib.sha256(DATA).hexdigest()] * 2
     assert len(hostile.asked(FIRST)) == 1
     assert left_behind(place) == [place.name]
-
-
-def test_requests_to_one_host_keep_their_distance(hostile, client_for):
-    hostile.behaviours["host/a"] = [page("a")]
-    client = client_for(hostile.url, seconds_between_requests=0.2)
-    began = time.monotonic()
-    for _ in range(3):
-        client.text("https://host/a")
-    assert time.monotonic() - began >= 0.4
-
-
-def test_a_broken_answer_in_text_is_asked_for_again(hostile, client_for):
-    hostile.behaviours["host/a"] = [give(b"whole answer", cut=5), give(b"whole answer")]
-    assert client_for(hostile.url).text("https://host/a") == "whole answer"
-
-
-def test_a_posted_question_is_asked_again_too(hostile, client_for):
-    hostile.behaviours["host/a"] = [status(502), page('{"answer": 1}')]
-    assert client_for(hostile.url).json("https://host/a", {"question": 1}) == {"answer": 1}
