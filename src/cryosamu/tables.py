@@ -22,24 +22,41 @@ _TEXT, _NUMBER, _COUNT, _TRUTH = pa.string(), pa.float64(), pa.int64(), pa.bool_
 CATALOGUE = _schema(
     emdb_id=_TEXT,
     pdb_id=_TEXT,
+    pdb_ids=_TEXT,
+    model_choice=_TEXT,
+    built_from_map=_TRUTH,
+    exclusion=_TEXT,
     title=_TEXT,
     method=_TEXT,
     resolution=_NUMBER,
     resolution_method=_TEXT,
     release_date=_TEXT,
+    revision_date=_TEXT,
+    model_revision_date=_TEXT,
     polymer_types=_TEXT,
     protein_entities=_COUNT,
     nucleic_entities=_COUNT,
     other_entities=_COUNT,
     deposited_residues=_COUNT,
+    modelled_residues=_COUNT,
+    sequences=_TEXT,
     map_file=_TEXT,
     map_kilobytes=_NUMBER,
+    map_columns=_COUNT,
+    map_rows=_COUNT,
+    map_sections=_COUNT,
     voxel_size=_NUMBER,
     contour_level=_NUMBER,
     half_maps=_COUNT,
+    half_map_files=_TEXT,
+    half_map_kilobytes=_NUMBER,
     simulated=_TRUTH,
 )
-"""One row a candidate; `resolution` and `voxel_size` in Å; absent values are null."""
+"""One row a candidate; `resolution` and `voxel_size` in Å; absent values are null.
+
+Lists (`pdb_ids`, `polymer_types`, `sequences`, `half_map_files`) are joined by semicolons.
+`exclusion` says why an entry is none to use, such as an obsolete one; it is null for all others.
+"""
 
 FETCHES = _schema(
     id=_TEXT,
@@ -101,13 +118,35 @@ EVALUATION = _schema(
     metric=_TEXT,
     value=_NUMBER,
     definition=_TEXT,
+    mask=_TEXT,
     low_passed=_TRUTH,
+    floor=_NUMBER,
+    baseline=_NUMBER,
     settings=_TEXT,
 )
-"""One row a method and metric; `low_passed`: the map was low-passed to the reported resolution."""
+"""One row a method and metric; `low_passed`: the map was low-passed to the reported resolution.
+
+`floor` is the best that any floor reaches and `baseline` what the deposited map low-passed to the
+reported resolution reaches, of the same map, metric and filter.
+"""
 
 CURVES = _schema(emdb_id=_TEXT, method=_TEXT, curve=_TEXT, spatial_frequency=_NUMBER, fsc=_NUMBER)
 """Map-model FSC curves; `spatial_frequency` in 1/Å, `curve` is masked or unmasked."""
+
+RESIDUES = _schema(
+    emdb_id=_TEXT,
+    pdb_id=_TEXT,
+    method=_TEXT,
+    chain=_TEXT,
+    residue=_TEXT,
+    name=_TEXT,
+    cc=_NUMBER,
+    cc_chain=_NUMBER,
+    q_score=_NUMBER,
+    d_local_fsc_05=_NUMBER,
+    d_local_half_maps=_NUMBER,
+)
+"""One row a method and residue of the model; `cc_chain` is that of its whole chain; d in Å."""
 
 
 def write_table(path: Path | str, frame: pd.DataFrame, schema: pa.Schema) -> None:

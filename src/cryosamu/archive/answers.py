@@ -1,19 +1,27 @@
-"""What the archives are expected to answer: each answer is checked against these before use."""
+"""What EMDB is expected to answer: each answer is checked against these before use."""
 
 from __future__ import annotations
 
+import json
 import re
+from functools import cache
+from hashlib import sha256
 from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from cryosamu.archive.client import RefusalError
-from cryosamu.archive.urls import PDB_ID
+from cryosamu.archive.urls import FILE_NAME, PDB_ID
 
 
 def _as_list(value: Any) -> Any:
-    """The archive writes a list of one as the one."""
-    return value if isinstance(value, list) else [value]
+    """The archive writes a list of one as the one, and an empty one as null."""
+    return value if isinstance(value, list) else [] if value is None else [value]
+
+
+def _as_section(value: Any) -> Any:
+    """The archive writes an empty section as null."""
+    return {} if value is None else value
 
 
 def _blank_is_none(value: Any) -> Any:
@@ -25,37 +33,54 @@ def _as_words(value: Any) -> Any:
     return re.findall(r"\w+", value.upper()) if isinstance(value, str) else value
 
 
+def _as_file_names(value: Any) -> Any:
+    return re.findall(r"[^\s,;'\"\[\]]+", value) if isinstance(value, str) else value
+
+
 PdbId = Annotated[str, Field(pattern=f"^(?:{PDB_ID})$")]
+EmdbId = Annotated[str, Field(pattern=r"^EMD-\d{4,6}$")]
+FileName = Annotated[str, Field(pattern=f"^{FILE_NAME}$")]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 OptionalNumber = Annotated[Number | None, BeforeValidator(_blank_is_none)]
+OptionalCount = Annotated[int | None, Field(ge=0)]
 OptionalText = Annotated[str | None, BeforeValidator(_blank_is_none)]
 
 
 class Answer(BaseModel):
     """A part of an answer: fields that we do not read may come and go."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True, populate_by_name=True)
 
 
 class SearchRow(Answer):
     """One row of the EMDB search; absent values are empty in its CSV."""
 
-    emdb_id: Annotated[str, Field(pattern=r"^EMD-\d{4,6}$")]
+    emdb_id: EmdbId
     title: OptionalText
     current_status: OptionalText
     structure_determination_method: OptionalText
     resolution: OptionalNumber
-    resolution_method: OptionalText
-    map_release_date: OptionalText
     fitted_pdbs: Annotated[list[PdbId], BeforeValidator(_as_words)]
+    resolution_method: OptionalText = None
+    map_release_date: OptionalText = None
+    update_date: OptionalText = None
+    obsolete_date: OptionalText = None
+    map_pixel_spacing_x: OptionalNumber = None
+    half_map_filename: Annotated[list[FileName], BeforeValidator(_as_file_names)] = []
 
 
 class _Measure(Answer):
-    value: OptionalNumber = Field(alias="valueOf_")
+    value: OptionalNumber = Field(default=None, alias="valueOf_")
 
 
 class _PixelSpacing(Answer):
     x: _Measure
+
+
+class _Dimensions(Answer):
+    col: OptionalCount = None
+    row: OptionalCount = None
+    sec: OptionalCount = None
 
 
 class _Contour(Answer):
@@ -68,22 +93,38 @@ class _ContourList(Answer):
 
 
 class _MapSection(Answer):
-    file: OptionalText = None
+    file: FileName | None = None
     size_kbytes: OptionalNumber = None
+    dimensions: Annotated[_Dimensions, BeforeValidator(_as_section)] = _Dimensions()
     pixel_spacing: _PixelSpacing | None = None
-    contour_list: _ContourList = _ContourList()
+    contour_list: Annotated[_ContourList, BeforeValidator(_as_section)] = _ContourList()
+
+
+class _HalfMap(Answer):
+    file: FileName
+    size_kbytes: OptionalNumber = None
 
 
 class _HalfMapList(Answer):
-    half_map: Annotated[list[dict[str, Any]], BeforeValidator(_as_list)] = []
+    half_map: Annotated[list[_HalfMap], BeforeValidator(_as_list)] = []
 
 
 class _Interpretation(Answer):
-    half_map_list: _HalfMapList = _HalfMapList()
+    half_map_list: Annotated[_HalfMapList, BeforeValidator(_as_section)] = _HalfMapList()
+
+
+class _Successor(Answer):
+    entry: EmdbId
+
+
+class _Successors(Answer):
+    entry: Annotated[list[_Successor], BeforeValidator(_as_list)] = []
 
 
 class _Admin(Answer):
     cryosamu_simulated: bool = False
+    superseded_by_list: Annotated[_Successors, BeforeValidator(_as_section)] = _Successors()
+    obsolete_list: Annotated[_Successors, BeforeValidator(_as_section)] = _Successors()
 
 
 class EmdbEntry(Answer):
@@ -92,7 +133,7 @@ class EmdbEntry(Answer):
     emdb_id: str
     admin: _Admin
     map: _MapSection
-    interpretation: _Interpretation = _Interpretation()
+    interpretation: Annotated[_Interpretation, BeforeValidator(_as_section)] = _Interpretation()
 
     @property
     def simulated(self) -> bool:
@@ -112,42 +153,19 @@ class EmdbEntry(Answer):
         return levelled[0].level if levelled else None
 
     @property
-    def half_maps(self) -> int:
-        """Number of half maps."""
-        return len(self.interpretation.half_map_list.half_map)
+    def half_maps(self) -> list[_HalfMap]:
+        """File and size of each half map."""
+        return self.interpretation.half_map_list.half_map
 
+    @property
+    def successors(self) -> list[str]:
+        """Entries that took an obsolete one's place.
 
-class _EntityPolymer(Answer):
-    kind: str = Field(alias="rcsb_entity_polymer_type")
-    residues: int = Field(alias="rcsb_sample_sequence_length", ge=0)
-
-
-class _EntityIdentifiers(Answer):
-    asym_ids: list[str]
-
-
-class PolymerEntity(Answer):
-    """One polymer of a model: its kind, the length of its sequence and its copies."""
-
-    polymer: _EntityPolymer = Field(alias="entity_poly")
-    identifiers: _EntityIdentifiers = Field(alias="rcsb_polymer_entity_container_identifiers")
-
-
-class RcsbEntry(Answer):
-    """A PDB entry's polymers as RCSB describes them."""
-
-    rcsb_id: str
-    polymer_entities: list[PolymerEntity] | None = None
-
-
-class _RcsbEntries(Answer):
-    entries: list[dict[str, Any] | None]
-
-
-class RcsbAnswer(Answer):
-    """RCSB's answer to the batched question; its entries are checked one by one."""
-
-    data: _RcsbEntries
+        Schema 3.0 has them under `superseded_by_list`; clients also read `obsolete_list` so.
+        """
+        lists = self.admin.superseded_by_list, self.admin.obsolete_list
+        named = next((one.entry for one in lists if one.entry), [])
+        return [one.entry for one in named if one.entry != self.emdb_id]
 
 
 Checked = TypeVar("Checked", bound=Answer)
@@ -168,3 +186,10 @@ def check_answer(kind: type[Checked], value: Any, url: str) -> Checked:
         field = ".".join(str(part) for part in fault["loc"]) or "the whole answer"
         reason = fault["msg"][0].lower() + fault["msg"][1:]
         raise RefusalError(f"{url}: '{field}' is not as expected ({reason}).") from error
+
+
+@cache
+def shape_of(kind: type[Answer]) -> str:
+    """Return a short digest of what is read of an answer: kept answers of another shape are not."""
+    schema = json.dumps(kind.model_json_schema(), sort_keys=True)
+    return sha256(schema.encode()).hexdigest()[:12]

@@ -1,214 +1,178 @@
-"""The candidates: every released map in the window, with what the archives say about it."""
+"""The candidates: every map in the window, with what the archives say about it and its model."""
 
 from __future__ import annotations
 
-import csv
-import io
-import itertools
-import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
-from tqdm import tqdm
 
 from cryosamu.archive import urls
-from cryosamu.archive.answers import EmdbEntry, RcsbAnswer, RcsbEntry, SearchRow, check_answer
+from cryosamu.archive.choice import Choice, choose_model
 from cryosamu.archive.client import ArchiveClient, RefusalError
-from cryosamu.config import CatalogueSettings
-from cryosamu.errors import ArchiveError
+from cryosamu.archive.descriptions import models_of_maps, read_models
+from cryosamu.archive.listing import Listed, emdb_number, read_listing, warn
+from cryosamu.archive.map_records import MapRecord, read_records
+from cryosamu.archive.model_answers import Model
+from cryosamu.archive.snapshot import Snapshot
+from cryosamu.config import Config, CurationSettings
 from cryosamu.tables import CATALOGUE
 
-_ROWS_A_PAGE = 500
-_MODELS_A_QUESTION = 100
-_UNREACHABLE_IN_A_ROW = 3
-_NUCLEIC = frozenset({"DNA", "RNA", "NA-hybrid"})
-_COUNTS = (
-    "protein_entities",
-    "nucleic_entities",
-    "other_entities",
-    "deposited_residues",
-    "half_maps",
-)
+_COUNTS = tuple(field.name for field in CATALOGUE if field.type == "int64")
 
 
-def build_catalogue(client: ArchiveClient, settings: CatalogueSettings) -> pd.DataFrame:
+def build_catalogue(client: ArchiveClient, config: Config, snapshot: Snapshot) -> pd.DataFrame:
     """Ask the archives for all candidates and return them as a CATALOGUE table.
 
-    One row a map, by rising EMDB id. A map with several models gets the first id in the
-    archive's `fitted_pdbs`; a map whose list is empty keeps its row, without a model. Where the
-    archives' records of an entry or model are missing or malformed, the fields that they would
-    fill are null and a warning names the fault: one bad entry does not stop the rest.
+    One row a map, by rising EMDB id. Obsolete maps, and maps whose models were all removed from
+    the PDB, keep a row that says so under `exclusion`. Cheapest first: an entry's own record is
+    asked for only where search and model let it through the curation's window and composition.
+    Where a record is missing or malformed, the fields that it would fill are null and a warning
+    names the fault: one bad entry does not stop the rest.
 
     Raises
     ------
     ArchiveError
-        When the search itself fails, or when the archive stops answering altogether.
+        When a search fails, or when an archive stops answering altogether. What was answered
+        until then is in the snapshot.
     """
-    found = search(client, settings)
-    entries = read_entries(client, [row.emdb_id for row in found])
-    chosen = {row.emdb_id: fitted_model(row) for row in found}
-    models = read_models(client, sorted({model for model in chosen.values() if model}))
-    rows = [
-        _catalogue_row(row, chosen[row.emdb_id], entries.get(row.emdb_id), models) for row in found
-    ]
+    released = read_listing(client, snapshot, urls.search_query(config.catalogue))
+    listed = {row.emdb_id: row for row in released + _obsolete(client, config, snapshot)}
+    maps = sorted(listed, key=emdb_number)
+    current = [one for one in maps if _standing(listed[one]) is None]
+    choices, models = _choose(client, snapshot, {one: listed[one].models for one in current})
+    wanted = [
+        one for one in maps
+        if one not in choices or _worth_asking(listed[one], choices[one], models, config.curation)
+    ]  # fmt: skip
+    records = read_records(client, snapshot, wanted)
+    rows = [_row(listed[one], choices.get(one), models, records.get(one)) for one in maps]
     frame = pd.DataFrame(rows, columns=CATALOGUE.names)
     return frame.astype(dict.fromkeys(_COUNTS, "Int64"))
 
 
-def search(client: ArchiveClient, settings: CatalogueSettings) -> list[SearchRow]:
-    """Return all pages of the search, each entry once, by rising EMDB id.
-
-    The archive lists obsolete entries too, without saying that they are released: left out here.
-    """
-    query = urls.search_query(settings)
-    found: dict[str, SearchRow] = {}
-    for page in itertools.count(1):
-        url = urls.search_url(client.settings, query, _ROWS_A_PAGE, page, urls.SEARCH_FIELDS)
-        listed = _read_page(client.text(url), url)
-        fresh = {row.emdb_id: row for row in _sound_rows(listed, url) if row.emdb_id not in found}
-        if listed and not fresh:
-            raise RefusalError(f"{url}: page {page} repeats earlier pages; the paging is broken.")
-        found.update(fresh)
-        if len(listed) < _ROWS_A_PAGE:
-            break
-    released = [row for row in found.values() if row.current_status == "REL"]
-    return sorted(released, key=lambda row: int(row.emdb_id.removeprefix("EMD-")))
-
-
-def _read_page(text: str, url: str) -> list[dict[str, str]]:
-    reader = csv.DictReader(io.StringIO(text), strict=True)
+def _obsolete(client: ArchiveClient, config: Config, snapshot: Snapshot) -> list[Listed]:
     try:
-        columns = reader.fieldnames or []
-        missing = [name for name in urls.SEARCH_FIELDS if name not in columns]
-        if missing:
-            raise RefusalError(f"{url}: the answer has no column '{missing[0]}'.")
-        return list(reader)
-    except csv.Error as error:
-        raise RefusalError(f"{url}: the answer is not CSV ({error}).") from error
+        return read_listing(client, snapshot, urls.obsolete_query(config.catalogue))
+    except RefusalError as error:
+        warn(f"{error} Obsolete entries are left out without being named.")
+        return []
 
 
-def _sound_rows(listed: list[dict[str, str]], url: str) -> list[SearchRow]:
-    """Check the rows of a page: single bad ones are named and left out, not a page of them."""
-    sound: list[SearchRow] = []
-    faults: list[RefusalError] = []
-    for number, row in enumerate(listed, 1):
-        try:
-            sound.append(check_answer(SearchRow, row, f"{url} row {number}"))
-        except RefusalError as error:
-            faults.append(error)
-    if faults and not sound:
-        raise faults[0]
-    for fault in faults:
-        _warn(fault)
-    return sound
+def _standing(row: Listed) -> str | None:
+    """Return why a listed map is none that may be used, or None if it may be."""
+    if row.obsolete_date is not None:
+        return f"Obsolete since {row.obsolete_date}"
+    if row.status != "REL":
+        return f"Not listed as released (status {row.status or 'unknown'})"
+    return None
 
 
-def fitted_model(row: SearchRow) -> str | None:
-    """Return the PDB id that stands for a map: the first in the archive's list of fitted ones."""
-    return row.fitted_pdbs[0] if row.fitted_pdbs else None
+def _choose(
+    client: ArchiveClient, snapshot: Snapshot, named: Mapping[str, Sequence[str]]
+) -> tuple[dict[str, Choice], dict[str, Model]]:
+    """Return for each map the model that stands for it, and all models."""
+    identifiers = {one for names in named.values() for one in names}
+    try:
+        identifiers |= models_of_maps(client, snapshot, list(named))
+    except RefusalError as error:
+        warn(f"{error} Models that only RCSB knows of are left out.")
+    models, replaced = read_models(client, snapshot, identifiers)
+    more: dict[str, list[str]] = {}
+    for model in sorted(models.values(), key=lambda one: one.pdb_id):
+        for emdb_id in model.maps:
+            more.setdefault(emdb_id, []).append(model.pdb_id)
+    choices = {
+        emdb_id: choose_model(
+            emdb_id, [*dict.fromkeys([*names, *more.get(emdb_id, [])])], models, replaced
+        )
+        for emdb_id, names in named.items()
+    }
+    return choices, models
 
 
-def read_entries(client: ArchiveClient, identifiers: Iterable[str]) -> dict[str, EmdbEntry]:
-    """Return the records of EMDB entries; those that cannot be had are left out with a warning.
-
-    Raises
-    ------
-    ArchiveError
-        When several entries in a row get no answer at all: then the archive is down.
-    """
-    entries: dict[str, EmdbEntry] = {}
-    unreachable = 0
-    for identifier in tqdm(list(identifiers), desc="EMDB entries", unit="entry", disable=None):
-        try:
-            entries[identifier] = _read_entry(client, identifier)
-            unreachable = 0
-        except RefusalError as error:
-            _warn(error)
-            unreachable = 0
-        except ArchiveError as error:
-            unreachable += 1
-            if unreachable >= _UNREACHABLE_IN_A_ROW:
-                raise
-            _warn(error)
-    return entries
+def _worth_asking(
+    row: Listed, choice: Choice, models: Mapping[str, Model], settings: CurationSettings
+) -> bool:
+    """Return whether a map may pass curation, as far as search and model tell."""
+    if choice.pdb_id is None or row.resolution is None:
+        return False
+    model = models.get(choice.pdb_id)
+    mixed = model is not None and model.nucleic_entities > 0
+    within = settings.resolution.minimum <= row.resolution <= settings.resolution.maximum
+    return within and not (mixed and settings.composition.protein_only)
 
 
-def _read_entry(client: ArchiveClient, identifier: str) -> EmdbEntry:
-    url = urls.entry_url(client.settings, identifier)
-    entry = check_answer(EmdbEntry, client.json(url), url)
-    if entry.emdb_id != identifier:
-        raise RefusalError(f"{url}: 'emdb_id' is {entry.emdb_id}, another entry's.")
-    return entry
-
-
-def read_models(client: ArchiveClient, identifiers: Sequence[str]) -> dict[str, RcsbEntry]:
-    """Return RCSB's description of models, asked for in batches.
-
-    Models that RCSB does not know, or describes in an unexpected way, are left out.
-    """
-    models: dict[str, RcsbEntry] = {}
-    url = client.settings.rcsb_data
-    for start in range(0, len(identifiers), _MODELS_A_QUESTION):
-        batch = list(identifiers[start : start + _MODELS_A_QUESTION])
-        question = {"query": urls.RCSB_QUERY, "variables": {"ids": batch}}
-        answer = check_answer(RcsbAnswer, client.json(url, question), url)
-        for value in answer.data.entries:
-            try:
-                model = check_answer(RcsbEntry, value, url)
-            except RefusalError as error:
-                _warn(error)
-                continue
-            models[model.rcsb_id.upper()] = model
-    return models
-
-
-def _catalogue_row(
-    row: SearchRow,
-    model_id: str | None,
-    entry: EmdbEntry | None,
-    models: dict[str, RcsbEntry],
+def _row(
+    row: Listed, choice: Choice | None, models: Mapping[str, Model], record: MapRecord | None
 ) -> dict[str, Any]:
     values: dict[str, Any] = {
         "emdb_id": row.emdb_id,
-        "pdb_id": model_id,
+        "pdb_ids": _joined(choice.pdb_ids if choice else row.models),
+        "exclusion": _exclusion(row, choice, record),
         "title": row.title,
-        "method": row.structure_determination_method,
+        "method": row.method,
         "resolution": row.resolution,
         "resolution_method": row.resolution_method,
-        "release_date": row.map_release_date and row.map_release_date[:10],
-        "simulated": False,
+        "release_date": row.release_date,
+        "revision_date": row.revision_date,
+        "voxel_size": row.voxel_size,
+        "half_maps": len(row.half_map_files) or None,
+        "half_map_files": _joined(row.half_map_files),
     }
-    if entry is not None:
+    if record is not None:
+        values |= _record_values(record)
+    if choice is not None:
         values |= {
-            "map_file": entry.map.file,
-            "map_kilobytes": entry.map.size_kbytes,
-            "voxel_size": entry.voxel_size,
-            "contour_level": entry.contour_level,
-            "half_maps": entry.half_maps,
-            "simulated": entry.simulated,
+            "pdb_id": choice.pdb_id,
+            "model_choice": choice.reason,
+            "built_from_map": choice.built_from_map,
         }
-    if model_id in models:
-        values |= _polymers(models[model_id])
+        if choice.pdb_id is not None and choice.pdb_id in models:
+            values |= _model_values(models[choice.pdb_id])
     return values
 
 
-def _polymers(model: RcsbEntry) -> dict[str, Any]:
-    """Count a model's polymer entities by kind, and its deposited residues over all copies."""
-    entities = model.polymer_entities or []
-    kinds = [entity.polymer.kind for entity in entities]
-    proteins = kinds.count("Protein")
-    nucleic = sum(kind in _NUCLEIC for kind in kinds)
+def _exclusion(row: Listed, choice: Choice | None, record: MapRecord | None) -> str | None:
+    if choice is None:
+        successors = ", ".join(record.successors) if record else ""
+        after = f"; {successors} took its place." if successors else "."
+        return f"{_standing(row)}{after}"
+    return choice.reason if choice.pdb_id is None and row.models else None
+
+
+def _record_values(record: MapRecord) -> dict[str, Any]:
+    columns, rows, sections = record.dimensions
+    sizes = [size for _, size in record.half_maps]
+    values: dict[str, Any] = {
+        "map_file": record.map_file,
+        "map_kilobytes": record.map_kilobytes,
+        "map_columns": columns,
+        "map_rows": rows,
+        "map_sections": sections,
+        "contour_level": record.contour_level,
+        "half_maps": len(record.half_maps),
+        "half_map_files": _joined([name for name, _ in record.half_maps]),
+        "half_map_kilobytes": sum(filter(None, sizes)) if all(sizes) and sizes else None,
+        "simulated": record.simulated,
+    }
+    if record.voxel_size is not None:
+        values["voxel_size"] = record.voxel_size
+    return values
+
+
+def _model_values(model: Model) -> dict[str, Any]:
     return {
-        "polymer_types": ";".join(sorted(set(kinds))),
-        "protein_entities": proteins,
-        "nucleic_entities": nucleic,
-        "other_entities": len(kinds) - proteins - nucleic,
-        "deposited_residues": sum(
-            entity.polymer.residues * len(entity.identifiers.asym_ids) for entity in entities
-        ),
+        "model_revision_date": model.revision_date,
+        "polymer_types": model.polymer_types,
+        "protein_entities": model.protein_entities,
+        "nucleic_entities": model.nucleic_entities,
+        "other_entities": model.other_entities,
+        "deposited_residues": model.deposited_residues,
+        "modelled_residues": model.modelled_residues,
+        "sequences": model.sequences,
     }
 
 
-def _warn(error: ArchiveError) -> None:
-    tqdm.write(f"warning: {error}", file=sys.stderr)
+def _joined(values: Sequence[str]) -> str | None:
+    return ";".join(values) or None

@@ -1,7 +1,8 @@
 """The part of EMDB's search that our client uses, answered from a folder of entry records.
 
 Clauses joined by AND: `field:"value"`, `field:value` and `field:[low TO high]`, `*` for an open
-end. Whatever else Solr understands is refused rather than misread.
+end; both ends open ask whether there is a value. As in EMDB, obsolete entries have no status.
+Whatever else Solr understands is refused rather than misread.
 """
 
 from __future__ import annotations
@@ -79,6 +80,8 @@ def _clause(text: str) -> Callable[[Entry], bool]:
     if low is None:
         wanted = bare if quoted is None else quoted
         return lambda entry: wanted in read(entry)
+    if low == high == "*":
+        return lambda entry: bool(read(entry))
     bounds = _bound(low, "-inf"), _bound(high, "inf")
     return lambda entry: any(bounds[0] <= value <= bounds[1] for value in _numbers(read(entry)))
 
@@ -104,10 +107,12 @@ def _reader(name: str) -> Callable[[Entry], list[str]]:
     """Return the function that reads all values of a search field from an entry's record."""
     if name == "xref_links":
         return _links
+    if name == "current_status":
+        return _status
     if name not in _PATHS:
         raise QueryError(f"the field '{name}' is not served")
     path = _PATHS[name]
-    return lambda entry: _values(entry, path)
+    return lambda entry: values_at(entry, path)
 
 
 _METHOD = ("structure_determination_list", "structure_determination")
@@ -116,11 +121,12 @@ _FITTED = ("crossreferences", "pdb_list", "pdb_reference", "pdb_id")
 _PATHS: Mapping[str, tuple[str, ...]] = {
     "emdb_id": ("emdb_id",),
     "title": ("admin", "title"),
-    "current_status": ("admin", "current_status", "code", "valueOf_"),
     "structure_determination_method": (*_METHOD, "method"),
     "resolution": (*_RECONSTRUCTION, "resolution", "valueOf_"),
     "resolution_method": (*_RECONSTRUCTION, "resolution_method"),
     "map_release_date": ("admin", "key_dates", "map_release"),
+    "update_date": ("admin", "key_dates", "update"),
+    "obsolete_date": ("admin", "key_dates", "obsolete"),
     "fitted_pdbs": _FITTED,
     "map_pixel_spacing_x": ("map", "pixel_spacing", "x", "valueOf_"),
     "half_map_filename": ("interpretation", "half_map_list", "half_map", "file"),
@@ -128,13 +134,18 @@ _PATHS: Mapping[str, tuple[str, ...]] = {
 
 
 def _links(entry: Entry) -> list[str]:
-    return ["pdb"] if _values(entry, _FITTED) else []
+    return ["pdb"] if values_at(entry, _FITTED) else []
 
 
-def _values(part: Any, path: Sequence[str]) -> list[str]:
+def _status(entry: Entry) -> list[str]:
+    codes = values_at(entry, ("admin", "current_status", "code", "valueOf_"))
+    return [code for code in codes if code != "OBS"]
+
+
+def values_at(part: Any, path: Sequence[str]) -> list[str]:
     """Return the texts at the end of a path of keys, through every item of lists on the way."""
     if isinstance(part, list):
-        return [value for item in part for value in _values(item, path)]
+        return [value for item in part for value in values_at(item, path)]
     if not path:
         return [] if part is None or isinstance(part, dict) else [str(part)]
-    return _values(part.get(path[0]), path[1:]) if isinstance(part, dict) else []
+    return values_at(part.get(path[0]), path[1:]) if isinstance(part, dict) else []

@@ -1,8 +1,8 @@
 """A small archive on this machine, with the very paths of EMDB and RCSB below its root.
 
-A folder HOST/PATH holds what https://HOST/PATH would give, but for three things: an entry's
-record is EMD-N.json, RCSB's answer about a model is data.rcsb.org/graphql/ID.json, and the
-search is worked out from the records. Files named in `truncated.json` are always cut at half.
+A folder HOST/PATH holds what https://HOST/PATH would give, but for three things: records bear
+the suffix .json, RCSB's answer about a model is data.rcsb.org/graphql/ID.json, and searches are
+worked out from the records. Files named in `truncated.json` are always cut at half.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
+from typing import Any, BinaryIO
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from cryosamu.archive.model_search import search_models
 from cryosamu.archive.search import QueryError, search_csv
 from cryosamu.errors import CryosamuError
 
@@ -27,6 +28,8 @@ EMBEDDED = Path(__file__).parent / "embedded"
 _ENTRIES = "www.ebi.ac.uk/emdb/api/entry"
 _SEARCH = "www.ebi.ac.uk/emdb/api/search/"
 _GRAPHQL = "data.rcsb.org/graphql"
+_REMOVED = "data.rcsb.org/rest/v1/holdings/removed"
+_MODEL_SEARCH = "search.rcsb.org/rcsbsearch/v2/query"
 _LONGEST_QUESTION_BYTES = 2**20
 
 
@@ -84,7 +87,7 @@ class ArchiveServer(ThreadingHTTPServer):
         parts = path.split("/")
         if len(parts) < 2 or any(part in ("", ".", "..") or "\0" in part for part in parts):
             return None
-        if PurePosixPath(path).parent == PurePosixPath(_ENTRIES):
+        if str(PurePosixPath(path).parent) in (_ENTRIES, _REMOVED):
             path = f"{path}.json"
         file = (self.root / path).resolve()
         return file if file.is_relative_to(self.root) and file.is_file() else None
@@ -120,20 +123,38 @@ class _Handler(BaseHTTPRequestHandler):
     do_HEAD = do_GET  # noqa: N815
 
     def do_POST(self) -> None:
-        """Answer RCSB's batched question about models."""
+        """Answer RCSB's batched question about models, or its search for them."""
         length = self.headers.get("Content-Length", "")
         if not length.isdigit() or int(length) > _LONGEST_QUESTION_BYTES:
             self.close_connection = True
             return self._fail(400, "the question has no length, or is too long")
         body = self.rfile.read(int(length))
-        if unquote(urlsplit(self.path).path) != f"/{_GRAPHQL}":
+        asked = unquote(urlsplit(self.path).path).removeprefix("/")
+        if asked not in (_GRAPHQL, _MODEL_SEARCH):
             return self._fail(404, "there is nothing to be asked here")
         try:
-            identifiers = [str(name) for name in json.loads(body)["variables"]["ids"]]
-        except (ValueError, KeyError, TypeError):
+            question = json.loads(body)
+        except ValueError:
+            return self._fail(400, "the question is not JSON")
+        return self._describe(question) if asked == _GRAPHQL else self._search_models(question)
+
+    def _describe(self, question: Any) -> None:
+        try:
+            identifiers = [str(name) for name in question["variables"]["ids"]]
+        except (KeyError, TypeError):
             return self._fail(400, "the question has no variables.ids")
         answer = {"data": {"entries": self.server.models(identifiers)}}
         return self._send("application/json", json.dumps(answer))
+
+    def _search_models(self, question: Any) -> None:
+        try:
+            found = search_models(self.server.root / _GRAPHQL, question)
+        except QueryError as error:
+            return self._fail(400, str(error))
+        if found is not None:
+            return self._send("application/json", json.dumps(found))
+        self.send_response(204)
+        return self.end_headers()
 
     def _search(self, query: str, parameters: dict[str, str]) -> None:
         try:

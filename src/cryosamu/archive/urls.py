@@ -9,35 +9,58 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from ipaddress import ip_address
+from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
 from cryosamu.config import ArchiveSettings, CatalogueSettings
 from cryosamu.errors import ArchiveError
 
-SEARCH_FIELDS = (
+REQUIRED_FIELDS = (
     "emdb_id",
     "title",
     "current_status",
     "structure_determination_method",
     "resolution",
-    "resolution_method",
-    "map_release_date",
     "fitted_pdbs",
 )
-"""The columns asked of the EMDB search; the rest is in the entry's own record."""
+"""The columns of the EMDB search that there is no catalogue without."""
+
+SEARCH_FIELDS = (
+    *REQUIRED_FIELDS,
+    "resolution_method",
+    "map_release_date",
+    "update_date",
+    "obsolete_date",
+    "map_pixel_spacing_x",
+    "half_map_filename",
+)
+"""All columns asked of the EMDB search; what it does not hold is in the entry's own record."""
 
 PDB_ID = "[A-Z0-9]{4}|PDB_[A-Z0-9]{8}"
 """Classic and extended PDB ids, in upper case."""
 
+FILE_NAME = r"\w[\w.-]*"
+"""What a file of an entry may be called: no path, nothing hidden."""
+
 RCSB_QUERY = """query ($ids: [String!]!) {
   entries(entry_ids: $ids) {
     rcsb_id
+    rcsb_accession_info { revision_date }
+    rcsb_entry_container_identifiers { emdb_ids }
+    rcsb_entry_info { deposited_modeled_polymer_monomer_count }
     polymer_entities {
-      entity_poly { rcsb_entity_polymer_type rcsb_sample_sequence_length }
+      entity_poly {
+        rcsb_entity_polymer_type
+        rcsb_sample_sequence_length
+        pdbx_seq_one_letter_code_can
+      }
       rcsb_polymer_entity_container_identifiers { asym_ids }
     }
   }
 }"""
+
+MODELS_OF_MAPS = "rcsb_entry_container_identifiers.emdb_ids"
+"""RCSB's attribute for the maps that a model was built from."""
 
 
 def emdb_id(text: str) -> str:
@@ -73,10 +96,18 @@ def search_query(settings: CatalogueSettings) -> str:
 
     The archive's own `sample_type` is left out: it does not keep nucleic acid away.
     """
+    return f'current_status:"REL" AND {_candidates(settings)}'
+
+
+def obsolete_query(settings: CatalogueSettings) -> str:
+    """Return the Solr query for maps that would be candidates, had they not been made obsolete."""
+    return f"obsolete_date:[* TO *] AND {_candidates(settings)}"
+
+
+def _candidates(settings: CatalogueSettings) -> str:
     window = settings.resolution
     return (
-        'current_status:"REL"'
-        f' AND structure_determination_method:"{settings.method}"'
+        f'structure_determination_method:"{settings.method}"'
         ' AND xref_links:"pdb"'
         f" AND resolution:[{window.minimum:g} TO {window.maximum:g}]"
     )
@@ -100,6 +131,21 @@ def map_urls(settings: ArchiveSettings, identifier: str) -> list[str]:
     return [f"{base}/{identifier}/map/{map_file_name(identifier)}" for base in settings.emdb_files]
 
 
+def half_map_urls(settings: ArchiveSettings, identifier: str, name: str) -> list[str]:
+    """Return the addresses of a half map that the entry calls `name`, one a mirror.
+
+    Raises
+    ------
+    ArchiveError
+        When `name` is not a plain file name.
+    """
+    if re.fullmatch(FILE_NAME, name) is None:
+        raise ArchiveError(
+            f"'{name}' is not the name of a half map; such is {identifier}'s record."
+        )
+    return [f"{base}/{identifier}/other/{name}" for base in settings.emdb_files]
+
+
 def map_file_name(identifier: str) -> str:
     """Return the file name of an entry's main map: EMD-3488 has emd_3488.map.gz."""
     return f"{identifier.lower().replace('-', '_')}.map.gz"
@@ -113,6 +159,27 @@ def model_urls(settings: ArchiveSettings, identifier: str) -> list[str]:
 def model_file_name(identifier: str) -> str:
     """Return the file name of a model."""
     return f"{identifier}.cif.gz"
+
+
+def removed_model_url(settings: ArchiveSettings, identifier: str) -> str:
+    """Return the address where RCSB says what became of a model that was removed."""
+    return f"{settings.rcsb_holdings}/removed/{identifier}"
+
+
+def models_of_maps_query(maps: Sequence[str], start: int, rows: int) -> dict[str, Any]:
+    """Return the JSON that asks RCSB's search for the models built from any of some maps."""
+    return {
+        "query": {
+            "type": "terminal",
+            "service": "text",
+            "parameters": {"attribute": MODELS_OF_MAPS, "operator": "in", "value": list(maps)},
+        },
+        "return_type": "entry",
+        "request_options": {
+            "paginate": {"start": start, "rows": rows},
+            "sort": [{"sort_by": "rcsb_id", "direction": "asc"}],
+        },
+    }
 
 
 def through_mirror(settings: ArchiveSettings, url: str) -> str:

@@ -12,6 +12,9 @@ from cryosamu.cli.options import ConfigOption
 OutputOption = Annotated[
     Path, typer.Option("--output", "-o", help="The table of candidates (Parquet).")
 ]
+StoreOption = Annotated[
+    Path, typer.Option("--store", help="The folder that all configurations share.")
+]
 
 
 def register(root: typer.Typer) -> None:
@@ -19,21 +22,33 @@ def register(root: typer.Typer) -> None:
     root.command()(catalogue)
 
 
-def catalogue(output: OutputOption, config: ConfigOption = None) -> None:
+def catalogue(
+    output: OutputOption, store: StoreOption = Path("store"), config: ConfigOption = None
+) -> None:
     """Ask the archives for every released map with a model in the resolution window.
 
-    One row a map, with what EMDB says of the map and RCSB of its first fitted model. Entries
-    whose records are missing keep their row; a warning names each fault.
+    One row a map, with what EMDB says of the map and RCSB of the model that stands for it; entries
+    to leave out, such as obsolete ones, keep a row that says why. Entries whose records are
+    missing keep their row, too; a warning names each fault.
+
+    Answers are kept under the store by the name of the snapshot: a query that was interrupted
+    goes on where it stopped, and what was answered once is not asked again. To ask anew, change
+    catalogue.snapshot in the configuration.
 
     Example: `cryosamu catalogue --config config.yaml -o catalogue.parquet`
     """
     from cryosamu.archive.catalogue import build_catalogue
     from cryosamu.archive.client import ArchiveClient
+    from cryosamu.archive.snapshot import Snapshot
     from cryosamu.config import read_config
     from cryosamu.tables import CATALOGUE, write_table
 
     settings = read_config(config)
-    with ArchiveClient(settings.archive) as client:
-        frame = build_catalogue(client, settings.catalogue)
+    snapshot = Snapshot(store / "archive" / "answers" / f"{settings.catalogue.snapshot}.sqlite")
+    with ArchiveClient(settings.archive, store) as client:
+        frame = build_catalogue(client, settings, snapshot)
     write_table(output, frame, CATALOGUE)
-    typer.echo(f"{output}: {len(frame)} candidates, {int(frame.simulated.sum())} of them simulated")
+    excluded = int(frame.exclusion.notna().sum())
+    simulated = int(frame.simulated.fillna(False).sum())
+    told = f"{output}: {len(frame) - excluded} candidates, {simulated} of them simulated"
+    typer.echo(f"{told}; {excluded} more left out, with the reason" if excluded else told)

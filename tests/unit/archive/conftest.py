@@ -5,14 +5,19 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 from hostile_server import HostileServer, hostile_server
 from tiny_archive import TinyArchive
 
+from cryosamu.archive import server as server_module
 from cryosamu.archive.client import ArchiveClient
 from cryosamu.archive.server import ArchiveServer
+from cryosamu.archive.snapshot import Snapshot
 from cryosamu.config import ArchiveSettings
 
 PROGRAM = (
@@ -25,10 +30,31 @@ def archive(tmp_path) -> TinyArchive:
     return TinyArchive(tmp_path / "archive")
 
 
+class CountingServer(ArchiveServer):
+    """Remembers the path of every request, without its query, and when it came."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.asked: list[str] = []
+        self.moments: list[float] = []
+        self.RequestHandlerClass = CountingHandler
+
+
+class CountingHandler(server_module._Handler):
+    def log_request(self, *_: object) -> None:
+        self.server.moments.append(time.monotonic())
+        self.server.asked.append(unquote(self.path.split("?")[0]).removeprefix("/"))
+
+
 @pytest.fixture
-def served(archive) -> Iterator[ArchiveServer]:
-    with ArchiveServer(archive.root).running() as server:
+def served(archive) -> Iterator[CountingServer]:
+    with CountingServer(archive.root).running() as server:
         yield server
+
+
+@pytest.fixture
+def snapshot(tmp_path) -> Snapshot:
+    return Snapshot(tmp_path / "store/archive/answers/test.sqlite")
 
 
 @pytest.fixture

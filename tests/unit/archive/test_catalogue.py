@@ -6,62 +6,60 @@ import json
 import re
 
 import pytest
-from hostile_server import page, status
-from tiny_archive import DESCRIPTIONS, ENTRIES
+from tiny_archive import DESCRIPTIONS, ENTRIES, sequence, told
 
-from cryosamu.archive import catalogue
-from cryosamu.archive.client import RefusalError
-from cryosamu.archive.urls import SEARCH_FIELDS
-from cryosamu.config import CatalogueSettings
-from cryosamu.errors import ArchiveError
+from cryosamu.archive import catalogue, descriptions, listing
+from cryosamu.config import Config, parse_config
 from cryosamu.tables import CATALOGUE, read_table, write_table
 
-SETTINGS = CatalogueSettings()
-HEADER = ",".join(SEARCH_FIELDS)
-
 
 @pytest.fixture
-def build(served, client_for):
-    return lambda **changes: catalogue.build_catalogue(client_for(served.url, **changes), SETTINGS)
-
-
-@pytest.fixture
-def ask_hostile(hostile, client_for):
-    """Return a function that builds a catalogue from pages of CSV in the hostile server."""
-
-    def run(*pages, **changes):
-        query = catalogue.urls.search_url(
-            client_for(hostile.url).settings, catalogue.urls.search_query(SETTINGS), 1, 1, ["x"]
-        )
-        path = query.split("://")[1].split("?")[0]
-        hostile.behaviours[path] = list(pages)
-        return catalogue.build_catalogue(client_for(hostile.url, **changes), SETTINGS)
+def build(served, client_for, snapshot):
+    def run(config=None, **changes):
+        client = client_for(served.url, **changes)
+        return catalogue.build_catalogue(client, config or Config(), snapshot)
 
     return run
 
 
 def test_every_column_of_a_complete_entry(archive, build):
     archive.add_entry("EMD-4321", title='A "quoted", awkward title', pdb=["1abc", "2DEF"])
-    archive.add_description("1ABC", ("Protein", 100, 2), ("Protein", 7, 1), ("RNA", 30, 3))
+    archive.add_description(
+        "1ABC", ("Protein", 100, 2), ("Protein", 7, 1), maps=("EMD-4321",), modelled=180
+    )
+    archive.add_description("2DEF", ("Protein", 300, 2), maps=("EMD-1",), modelled=600)
     (row,) = build().to_dict("records")
     assert row == {
         "emdb_id": "EMD-4321",
         "pdb_id": "1ABC",
+        "pdb_ids": "1ABC;2DEF",
+        "model_choice": "Of 2 the one built from this map.",
+        "built_from_map": True,
+        "exclusion": None,
         "title": 'A "quoted", awkward title',
         "method": "singleParticle",
         "resolution": 5.2,
         "resolution_method": "FSC 0.143 CUT-OFF",
         "release_date": "2020-03-04",
-        "polymer_types": "Protein;RNA",
+        "revision_date": "2021-05-06",
+        "model_revision_date": "2022-07-08",
+        "polymer_types": "Protein",
         "protein_entities": 2,
-        "nucleic_entities": 1,
+        "nucleic_entities": 0,
         "other_entities": 0,
-        "deposited_residues": 100 * 2 + 7 + 30 * 3,
+        "deposited_residues": 100 * 2 + 7,
+        "modelled_residues": 180,
+        "sequences": f"{sequence(100)};{sequence(7)}",
         "map_file": "emd_4321.map.gz",
         "map_kilobytes": 33.0,
+        "map_columns": 16,
+        "map_rows": 20,
+        "map_sections": 24,
         "voxel_size": 1.35,
         "contour_level": 0.02,
         "half_maps": 2,
+        "half_map_files": "emd_4321_half_map_1.map.gz;emd_4321_half_map_2.map.gz",
+        "half_map_kilobytes": 64.0,
         "simulated": False,
     }
 
@@ -72,33 +70,96 @@ def test_the_query_chooses(archive, build):
     archive.add_entry("EMD-0003", resolution="1.99")
     archive.add_entry("EMD-0004", resolution="10.01")
     archive.add_entry("EMD-0005", method="helical")
-    archive.add_entry("EMD-0006", status="OBS")
+    archive.add_entry("EMD-0006", status="HPUB")
     archive.add_entry("EMD-0007", pdb=[])
     archive.add_entry("EMD-0008", resolution=None)
     assert list(build().emdb_id) == ["EMD-0001", "EMD-0002"]
 
 
-def test_rows_come_by_rising_number_through_all_pages(archive, build, monkeypatch):
-    for number in (10001, 999, 20, 30, 40):
-        archive.add_entry(f"EMD-{number:04d}")
-    monkeypatch.setattr(catalogue, "_ROWS_A_PAGE", 2)
-    identifiers = ["EMD-0020", "EMD-0030", "EMD-0040", "EMD-0999", "EMD-10001"]
-    assert list(build().emdb_id) == identifiers
+def test_obsolete_maps_keep_a_row_that_names_their_successor(archive, build):
+    old = {"status": "OBS", "obsolete": "2021-02-03T00:00:00"}
+    archive.add_entry("EMD-0001", **old, successors=["EMD-0003"])
+    archive.add_entry("EMD-0002", **old)
+    archive.add_entry("EMD-0003")
+    archive.add_entry("EMD-0004", resolution="12", **old)
+    frame = build()
+    assert list(frame.emdb_id) == ["EMD-0001", "EMD-0002", "EMD-0003"]
+    assert told(frame.exclusion) == [
+        "Obsolete since 2021-02-03; EMD-0003 took its place.",
+        "Obsolete since 2021-02-03.",
+        None,
+    ]
+    assert told(frame.pdb_id) == [None, None, "1ABC"]
+    assert list(frame.pdb_ids) == ["1ABC"] * 3
 
 
-def test_a_full_last_page_ends_the_search(archive, build, monkeypatch):
-    archive.add_entry("EMD-0001")
-    archive.add_entry("EMD-0002")
-    monkeypatch.setattr(catalogue, "_ROWS_A_PAGE", 2)
-    assert len(build()) == 2
+def test_obsolete_models_give_way_to_their_successors(archive, build):
+    archive.add_entry("EMD-0001", pdb=["1old"])
+    archive.add_entry("EMD-0002", pdb=["2old", "2new"])
+    archive.add_entry("EMD-0003", pdb=["3old"])
+    archive.add_entry("EMD-0004", pdb=["4odd"])
+    archive.add_removal("1OLD", "1MID")
+    archive.add_removal("1MID", "1NEW")
+    archive.add_removal("2OLD")
+    archive.add_removal("3OLD")
+    for name in ("1NEW", "2NEW"):
+        archive.add_description(name, ("Protein", 50, 1))
+    frame = build()
+    assert told(frame.pdb_id) == ["1NEW", "2NEW", None, "4ODD"]
+    assert list(frame.model_choice)[:2] == [
+        "The only one. Obsolete: 1OLD.",
+        "The only one. Obsolete: 2OLD.",
+    ]
+    gone = "Removed from the PDB without a successor: 3OLD."
+    assert told(frame.exclusion) == [None, None, gone, None]
 
 
-def test_models_are_asked_for_in_batches(archive, build, monkeypatch):
-    monkeypatch.setattr(catalogue, "_MODELS_A_QUESTION", 2)
+def test_a_ring_of_successors_ends(archive, build):
+    archive.add_entry("EMD-0001", pdb=["1old"])
+    archive.add_removal("1OLD", "2OLD")
+    archive.add_removal("2OLD", "1OLD")
+    assert list(build().exclusion) == ["Removed from the PDB without a successor: 1OLD."]
+
+
+def test_models_that_only_rcsb_knows_of_are_found(archive, build):
+    archive.add_entry("EMD-0001", pdb=["1abc"])
+    archive.add_entry("EMD-0002", pdb=["1abc"])
+    archive.add_description("1ABC", ("Protein", 50, 1), maps=("EMD-0001",))
+    archive.add_description("9XYZ", ("Protein", 50, 1), maps=("EMD-0002", "EMD-7777"))
+    archive.add_description("8XYZ", ("Protein", 50, 1), maps=("EMD-7777",))
+    frame = build()
+    assert list(frame.pdb_id) == ["1ABC", "9XYZ"]
+    assert list(frame.pdb_ids) == ["1ABC", "1ABC;9XYZ"]
+    assert list(frame.built_from_map) == [True, True]
+
+
+def test_records_are_asked_for_only_where_they_may_matter(archive, build, served):
+    archive.add_entry("EMD-0001", resolution="3.9", pdb=["1abc"])
+    archive.add_entry("EMD-0002", resolution="4", pdb=["1abc"])
+    archive.add_entry("EMD-0003", resolution="5", pdb=["1rna"])
+    archive.add_description("1ABC", ("Protein", 50, 1))
+    archive.add_description("1RNA", ("Protein", 50, 1), ("RNA", 50, 1))
+    frame = build()
+    assert [path for path in served.asked if path.startswith(ENTRIES)] == [f"{ENTRIES}/EMD-0002"]
+    assert list(frame.contour_level.isna()) == [True, False, True]
+    assert list(frame.voxel_size) == [1.35] * 3
+    assert list(frame.half_map_files.str.count(";")) == [1] * 3
+    served.asked.clear()
+    wider = {"resolution": {"minimum": 3.5}, "composition": {"protein_only": False}}
+    assert not build(parse_config({"curation": wider})).contour_level.isna().any()
+    assert served.asked == [f"{ENTRIES}/EMD-0001", f"{ENTRIES}/EMD-0003"]
+
+
+def test_models_are_asked_for_in_batches(archive, build, served, monkeypatch):
+    monkeypatch.setattr(descriptions, "_MODELS_A_QUESTION", 2)
+    monkeypatch.setattr(descriptions, "_MAPS_A_QUESTION", 3)
+    monkeypatch.setattr(descriptions, "_HITS_A_PAGE", 2)
     for number in range(1, 6):
         archive.add_entry(f"EMD-000{number}", pdb=[f"{number}xyz"])
-        archive.add_description(f"{number}XYZ", ("Protein", number, 1))
+        archive.add_description(f"{number}XYZ", ("Protein", number, 1), maps=(f"EMD-000{number}",))
     assert list(build().deposited_residues) == [1, 2, 3, 4, 5]
+    assert served.asked.count(DESCRIPTIONS) == 3
+    assert served.asked.count("search.rcsb.org/rcsbsearch/v2/query") == 2 + 1
 
 
 def test_simulated_entries_say_so(archive, build):
@@ -120,43 +181,67 @@ def test_simulated_entries_say_so(archive, build):
             b' {"x": {"valueOf_": "wide"}}}}',
             r"'map\.pixel_spacing\.x\.valueOf_'",
         ),
+        (
+            b'{"emdb_id": "EMD-0002", "admin": {}, "map": {}, "interpretation":'
+            b' {"half_map_list": {"half_map": {"file": "../../etc/passwd"}}}}',
+            r"'interpretation\.half_map_list\.half_map\.0\.file'",
+        ),
     ],
 )
 def test_a_malformed_record_does_not_stop_the_rest(
-    archive, build, capsys, monkeypatch, record, said
+    archive, build, served, capsys, monkeypatch, record, said
 ):
     for number in (1, 2, 3):
         archive.add_entry(f"EMD-000{number}")
     path = archive.root / ENTRIES / "EMD-0002.json"
-    listed = json.loads(path.read_text())
-    read = catalogue.search
+    sound = path.read_bytes()
+    read = listing.read_listing
 
-    def search_then_damage(*arguments):
+    def read_then_damage(*arguments):
         found = read(*arguments)
         path.write_bytes(record)
         return found
 
-    monkeypatch.setattr(catalogue, "search", search_then_damage)
+    monkeypatch.setattr(catalogue, "read_listing", read_then_damage)
     frame = build()
-    assert listed["emdb_id"] == "EMD-0002"
     assert list(frame.emdb_id) == ["EMD-0001", "EMD-0002", "EMD-0003"]
     assert list(frame.map_file.isna()) == [False, True, False]
-    assert list(frame.half_maps.isna()) == [False, True, False]
     assert frame.resolution[1] == 5.2
     warning = capsys.readouterr().err
     assert "https://www.ebi.ac.uk/emdb/api/entry/EMD-0002: " in warning
     assert re.search(said, warning)
+    # The next run asks for the one that failed, and for nothing else.
+    monkeypatch.undo()
+    path.write_bytes(sound)
+    served.asked.clear()
+    assert not build().map_file.isna().any()
+    assert served.asked == [f"{ENTRIES}/EMD-0002"]
+
+
+def test_empty_sections_are_null_in_emdb(archive, build):
+    archive.add_entry("EMD-0001")
+    path = archive.root / ENTRIES / "EMD-0001.json"
+    record = json.loads(path.read_text())
+    record["interpretation"] = None
+    record["map"] |= {"contour_list": None, "dimensions": None, "pixel_spacing": None}
+    record["admin"]["superseded_by_list"] = None
+    path.write_text(json.dumps(record))
+    (row,) = build().to_dict("records")
+    assert row["map_kilobytes"] == 33
+    assert row["half_maps"] == 0
+    assert row["contour_level"] is None or row["contour_level"] != row["contour_level"]
 
 
 def test_models_that_rcsb_does_not_describe_leave_nulls(archive, build, capsys):
-    archive.add_entry("EMD-0001", pdb=["1abc"])
-    archive.add_entry("EMD-0002", pdb=["2abc"])
-    archive.add_entry("EMD-0003", pdb=["3abc"])
+    for number, name in enumerate(("1abc", "2abc", "3abc"), 1):
+        archive.add_entry(f"EMD-000{number}", pdb=[name])
     archive.add_description("1ABC", ("Protein", 50, 1))
     archive.write(f"{DESCRIPTIONS}/2ABC.json", {"rcsb_id": "2ABC", "polymer_entities": [{}]})
     frame = build()
     assert list(frame.deposited_residues.isna()) == [False, True, True]
-    assert "'polymer_entities.0.entity_poly'" in capsys.readouterr().err
+    assert list(frame.pdb_id) == ["1ABC", "2ABC", "3ABC"]
+    warning = capsys.readouterr().err
+    assert "(2ABC): 'polymer_entities.0.entity_poly'" in warning
 
 
 def test_the_table_can_be_written_with_nulls(archive, build, tmp_path):
@@ -169,87 +254,9 @@ def test_the_table_can_be_written_with_nulls(archive, build, tmp_path):
     frame = read_table(tmp_path / "one.parquet", CATALOGUE)
     assert list(frame.half_maps) == [2, 0]
     assert list(frame.other_entities.isna()) == [True, False]
+    assert frame.sequences.isna().all()
 
 
 def test_an_empty_answer_is_an_empty_table(archive, build, tmp_path):
-    frame = build()
-    write_table(tmp_path / "empty.parquet", frame, CATALOGUE)
+    write_table(tmp_path / "empty.parquet", build(), CATALOGUE)
     assert len(read_table(tmp_path / "empty.parquet", CATALOGUE)) == 0
-
-
-def row(identifier="EMD-0001", code="REL", resolution="5", fitted="1abc"):
-    return f"{identifier},Title,{code},singleParticle,{resolution},,2020-01-02T00:00:00Z,{fitted}\n"
-
-
-def test_obsolete_entries_and_repetitions_are_left_out(ask_hostile, hostile):
-    text = HEADER + "\n" + row() + row() + row("EMD-0002", code="") + row("EMD-0003", code="OBS")
-    hostile.behaviours["data.rcsb.org/graphql"] = [page('{"data": {"entries": []}}')]
-    frame = ask_hostile(page(text, "text/csv"), retries=0)
-    assert list(frame.emdb_id) == ["EMD-0001"]
-    assert frame.release_date[0] == "2020-01-02"
-    assert frame.resolution_method.isna().all()
-
-
-@pytest.mark.parametrize(
-    ("fitted", "chosen"),
-    [("5ni1", "5NI1"), ('"6vyb,5ni1"', "6VYB"), ("\"['7sgd', '1abc']\"", "7SGD"), ("", None)],
-)
-def test_the_first_fitted_model_stands_for_the_map(ask_hostile, hostile, fitted, chosen):
-    hostile.behaviours["data.rcsb.org/graphql"] = [page('{"data": {"entries": []}}')]
-    frame = ask_hostile(page(f"{HEADER}\n{row(fitted=fitted)}"))
-    assert list(frame.pdb_id) == [chosen]
-
-
-@pytest.mark.parametrize(
-    ("text", "sentence"),
-    [
-        ("<!DOCTYPE html><p>Down for maintenance</p>", "no column 'emdb_id'"),
-        ("emdb_id,title\nEMD-0001,One\n", "no column 'current_status'"),
-        (f"{HEADER}\n{row(identifier='EMPIAR-1')}", "'emdb_id' is not as expected"),
-        (f"{HEADER}\n{row(resolution='high')}", "'resolution' is not as expected"),
-        (f"{HEADER}\n{row(resolution='nan')}", "'resolution' is not as expected"),
-        (f"{HEADER}\n{row(fitted='toolongid')}", r"row 1: 'fitted_pdbs\.0'"),
-        (f'{HEADER}\nEMD-0001,"unclosed', "not CSV"),
-    ],
-)
-def test_a_search_that_cannot_be_trusted_is_refused(ask_hostile, text, sentence):
-    with pytest.raises(ArchiveError, match=sentence) as caught:
-        ask_hostile(page(text, "text/csv"))
-    assert "https://www.ebi.ac.uk/emdb/api/search/" in str(caught.value)
-
-
-def test_a_single_bad_row_is_named_and_left_out(ask_hostile, hostile, capsys):
-    hostile.behaviours["data.rcsb.org/graphql"] = [page('{"data": {"entries": []}}')]
-    text = HEADER + "\n" + row("EMD-0001", resolution="high") + row("EMD-0002")
-    assert list(ask_hostile(page(text)).emdb_id) == ["EMD-0002"]
-    assert "row 1: 'resolution' is not as expected" in capsys.readouterr().err
-
-
-def test_pages_that_repeat_are_refused(ask_hostile, monkeypatch):
-    monkeypatch.setattr(catalogue, "_ROWS_A_PAGE", 1)
-    with pytest.raises(RefusalError, match="page 2 repeats"):
-        ask_hostile(page(f"{HEADER}\n{row()}"))
-
-
-@pytest.mark.parametrize(
-    ("answer", "sentence"),
-    [
-        ('{"errors": [{"message": "no such field"}], "data": null}', "'data' is not as expected"),
-        ("[]", "'the whole answer'"),
-        ("<html>", "not JSON"),
-    ],
-)
-def test_an_unexpected_answer_of_rcsb_names_it(ask_hostile, hostile, answer, sentence):
-    hostile.behaviours["data.rcsb.org/graphql"] = [page(answer)]
-    with pytest.raises(RefusalError, match=f"https://data.rcsb.org/graphql: .*{sentence}"):
-        ask_hostile(page(f"{HEADER}\n{row()}"))
-
-
-def test_an_archive_that_dies_in_the_middle_is_an_error(ask_hostile, hostile, capsys):
-    numbers = range(1, 9)
-    for number in numbers:
-        hostile.behaviours[f"{ENTRIES}/EMD-000{number}"] = [status(503)]
-    text = HEADER + "\n" + "".join(row(f"EMD-000{number}") for number in numbers)
-    with pytest.raises(ArchiveError, match=r"EMD-0003.*503"):
-        ask_hostile(page(text), retries=0)
-    assert capsys.readouterr().err.count("warning") == 2
