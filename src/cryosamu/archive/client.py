@@ -18,7 +18,12 @@ from urllib3 import BaseHTTPResponse, Retry
 from urllib3.exceptions import InvalidHeader
 
 from cryosamu.archive.pace import BrokenTransferError, pieces
-from cryosamu.archive.redirects import ElsewhereError, redirect_target, trusted_origins
+from cryosamu.archive.redirects import (
+    ElsewhereError,
+    UnledSession,
+    redirect_target,
+    trusted_origins,
+)
 from cryosamu.archive.turns import Turns
 from cryosamu.archive.urls import is_loopback, through_mirror
 from cryosamu.config import ArchiveSettings
@@ -89,7 +94,7 @@ class ArchiveClient:
         self._turns = Turns(
             settings.seconds_between_requests, store and store / "archive" / "turns"
         )
-        self._session = requests.Session()
+        self._session = UnledSession()
         self._session.headers["User-Agent"] = (
             f"CryoSAMU/{version('cryosamu')} python-requests/{requests.__version__}"
         )
@@ -171,7 +176,6 @@ class ArchiveClient:
                     json=payload,
                     stream=True,
                     timeout=self.settings.timeout_seconds,
-                    allow_redirects=False,
                 )
             except requests.RequestException as error:
                 said = f"gives no answer ({_reason(error)})"
@@ -194,7 +198,7 @@ class ArchiveClient:
         """Return whether the host of `url` answers at all now, be it with a refusal."""
         scheme, host = urlsplit(url)[:2]
         asked = through_mirror(self.settings, f"{scheme}://{host}/")
-        with requests.Session() as impatient:
+        with UnledSession() as impatient:
             impatient.headers.update(self._session.headers)
             impatient.trust_env = self._session.trust_env
             try:
@@ -202,7 +206,6 @@ class ArchiveClient:
                     asked,
                     stream=True,
                     timeout=self.settings.timeout_seconds,
-                    allow_redirects=False,
                 )
             except requests.RequestException:
                 return False

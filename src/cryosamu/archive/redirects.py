@@ -21,6 +21,13 @@ class ElsewhereError(Exception):
     """A redirect to an address that is none of the configured archives."""
 
 
+class UnledSession(requests.Session):
+    """A session that follows no redirect: `requests` would also read its body, however long."""
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        """Say that there is nowhere to go."""
+
+
 def trusted_origins(settings: ArchiveSettings) -> frozenset[Origin]:
     """Return the origins that may be asked: the mirror root's alone, else all configured ones."""
     if settings.mirror_root is not None:

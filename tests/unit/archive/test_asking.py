@@ -127,6 +127,16 @@ def test_redirects_that_lead_in_a_circle_end(ask, hostile):
     assert len(hostile.requests) == 6
 
 
+def test_what_a_redirect_says_beside_its_address_is_not_read(ask, hostile):
+    def endless(handler):
+        handler.head(302, {"Location": "/host/b", "Content-Length": "100"})
+
+    hostile.behaviours["host/b"] = [ANSWER]
+    began = time.monotonic()
+    assert ask(endless) == {"answer": 1}
+    assert time.monotonic() - began < 3
+
+
 @pytest.mark.parametrize(
     "target", ["ftp://host/a", "file:///etc/passwd", "http://[::1", "https://"]
 )
