@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cryosamu.cli.curate_lock import curate_lock, curate_unlock, curate_update, curate_verify
 from cryosamu.cli.curate_story import curate, curate_funnel
 from cryosamu.cli.options import ConfigOption, application
+from cryosamu.cli.records import FetchesOption, MeasurementsOption
 
 if TYPE_CHECKING:
     import pandas as pd
-
-Read = TypeVar("Read")
 
 CatalogueArgument = Annotated[Path, typer.Argument(help="Table of candidates (Parquet).")]
 OutputOption = Annotated[Path, typer.Option("-o", "--output", help="Where the result goes.")]
@@ -30,27 +29,43 @@ def register(root: typer.Typer) -> None:
         ("measure", curate_measure),
         ("maps", curate_maps),
         ("funnel", curate_funnel),
+        ("lock", curate_lock),
+        ("unlock", curate_unlock),
+        ("verify", curate_verify),
+        ("update", curate_update),
     ):
         group.command(name)(command)
     root.add_typer(group, name="curate")
 
 
 def curate_metadata(
-    catalogue: CatalogueArgument, output: OutputOption, config: ConfigOption = None
+    catalogue: CatalogueArgument,
+    output: OutputOption,
+    model_lists: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER", help="Write lists of the models to fetch here: 0.txt, 1.txt …"
+        ),
+    ] = None,
+    config: ConfigOption = None,
 ) -> None:
     """Judge what the archive says: method, resolution, polymers, fitted model, map size.
 
-    Example: `cryosamu curate metadata catalogue.parquet -o metadata.parquet`
+    Example: `cryosamu curate metadata catalogue.parquet -o metadata.parquet --model-lists lists`
     """
+    from cryosamu.archive.lists import write_lists
     from cryosamu.config import read_config
     from cryosamu.curation.entry import entries_of
-    from cryosamu.curation.stages import judge_metadata
+    from cryosamu.curation.stages import judge_metadata, survivors
     from cryosamu.tables import CATALOGUE, DECISIONS, read_table, write_table
 
     settings = read_config(config)
     entries = entries_of(read_table(catalogue, CATALOGUE))
     limit = settings.archive.maximum_map_gigabytes
     decisions = judge_metadata(entries, settings.curation, limit)
+    if model_lists is not None:
+        models = [entry.pdb_id for entry in survivors(entries, decisions).values() if entry.pdb_id]
+        write_lists(model_lists, models, settings.archive.model_lists)
     write_table(output, decisions, DECISIONS)
     _show_funnel(decisions)
 
@@ -58,10 +73,7 @@ def curate_metadata(
 def curate_models(
     catalogue: CatalogueArgument,
     decisions: Annotated[Path, typer.Option(help="Decisions of `curate metadata`.")],
-    records: Annotated[
-        list[Path],
-        typer.Option(help="Fetch records of the models: files or folders; may be repeated."),
-    ],
+    fetches: FetchesOption,
     clusters: Annotated[
         Path, typer.Option(help="Where the components of similar entries go (Parquet).")
     ],
@@ -71,9 +83,9 @@ def curate_models(
     """Judge the models: composition, completeness; then keep the best of similar entries.
 
     Example: `cryosamu curate models catalogue.parquet --decisions metadata.parquet
-    --records records/models -o models.parquet --clusters clusters.parquet`
+    --fetches fetches -o models.parquet --clusters clusters.parquet`
     """
-    from cryosamu.archive.record import read_record
+    from cryosamu.cli.records import read_fetched
     from cryosamu.config import read_config
     from cryosamu.curation.entry import entries_of
     from cryosamu.curation.stages import judge_models, survivors
@@ -82,8 +94,7 @@ def curate_models(
     settings = read_config(config).curation
     entries = entries_of(read_table(catalogue, CATALOGUE))
     passed = survivors(entries, read_table(decisions, DECISIONS))
-    fetched = {record.id: record for record in _read_all(records, read_record)}
-    judged, components = judge_models(passed, fetched, settings)
+    judged, components = judge_models(passed, read_fetched(fetches, "model"), settings)
     write_table(clusters, components, CLUSTERS)
     write_table(output, judged, DECISIONS)
     _show_funnel(judged)
@@ -91,7 +102,8 @@ def curate_models(
 
 def curate_measure(
     map_record: Annotated[Path, typer.Option(help="Fetch record of the map.")],
-    model_record: Annotated[Path, typer.Option(help="Fetch record of the model.")],
+    fetches: FetchesOption,
+    pdb_id: Annotated[str, typer.Option(help="The model, such as 5NI1.")],
     resolution: Annotated[float, typer.Option(help="Reported resolution, Å.", min=0.1, max=1000)],
     output: OutputOption,
 ) -> None:
@@ -99,13 +111,19 @@ def curate_measure(
 
     Numbers alone, no thresholds. A download that failed is carried on as such, with exit status 0.
 
-    Example: `cryosamu curate measure --map-record EMD-3488.json --model-record 5NI1.json
-    --resolution 3.2 -o measurement.json`
+    Example: `cryosamu curate measure --map-record EMD-3488.json --fetches fetches.parquet
+    --pdb-id 5NI1 --resolution 3.2 -o measurement.json`
     """
     from cryosamu.archive.record import read_record
+    from cryosamu.archive.urls import pdb_id as full_pdb_id
+    from cryosamu.cli.records import read_fetched
     from cryosamu.curation.measurement import measure_pair, write_measurement
+    from cryosamu.errors import CryosamuError
 
-    measurement = measure_pair(read_record(map_record), read_record(model_record), resolution)
+    model = read_fetched(fetches, "model").get(full_pdb_id(pdb_id))
+    if model is None:
+        raise CryosamuError(f"{fetches[0]}: has no fetch of the model {pdb_id}; fetch it first.")
+    measurement = measure_pair(read_record(map_record), model, resolution)
     write_measurement(output, measurement)
 
 
@@ -115,9 +133,7 @@ def curate_maps(
         list[Path], typer.Option(help="Decisions of the stages before; repeat for each.")
     ],
     clusters: Annotated[Path, typer.Option(help="Components, from `curate models`.")],
-    measurements: Annotated[
-        list[Path], typer.Option(help="Measurements: files or folders; may be repeated.")
-    ],
+    measurements: MeasurementsOption,
     pairs: Annotated[Path, typer.Option(help="Where the pairs that are left go (Parquet).")],
     output: OutputOption,
     config: ConfigOption = None,
@@ -133,9 +149,9 @@ def curate_maps(
     """
     import pandas as pd
 
+    from cryosamu.cli.records import read_measurements
     from cryosamu.config import read_config
     from cryosamu.curation.entry import entries_of
-    from cryosamu.curation.measurement import read_measurement
     from cryosamu.curation.stages import judge_maps, survivors
     from cryosamu.tables import CATALOGUE, CLUSTERS, DECISIONS, PAIRS, read_table, write_table
 
@@ -147,18 +163,11 @@ def curate_maps(
     passed = {
         key: entry for key, entry in survivors(entries, pd.concat(earlier)).items() if key in names
     }
-    measured = {one.emdb_id: one for one in _read_all(measurements, read_measurement)}
-    judged, left = judge_maps(passed, measured, names, settings)
+    judged, left = judge_maps(passed, read_measurements(measurements), names, settings)
     everything = pd.concat([*earlier, judged], ignore_index=True)
     write_table(pairs, left, PAIRS)
     write_table(output, everything, DECISIONS)
     _show_funnel(everything)
-
-
-def _read_all(paths: Iterable[Path], read: Callable[[Path], Read]) -> list[Read]:
-    """Read JSON files and all those in folders."""
-    files = (sorted(path.glob("*.json")) if path.is_dir() else [path] for path in paths)
-    return [read(file) for group in files for file in group]
 
 
 def _show_funnel(decisions: pd.DataFrame) -> None:

@@ -24,6 +24,8 @@ class Entry:
         Length of the deposited sequences over all polymer chains, copies included.
     map_kilobytes
         Size of the uncompressed map, 1000 bytes.
+    exclusion
+        Why the entry is none to use, such as an obsolete one.
     """
 
     emdb_id: str
@@ -38,6 +40,7 @@ class Entry:
     map_kilobytes: float | None
     contour_level: float | None
     simulated: bool | None
+    exclusion: str | None = None
 
 
 def entries_of(catalogue: pd.DataFrame) -> dict[str, Entry]:

@@ -97,17 +97,20 @@ def relative(record):
 def measure(emdb_id, pdb_id, resolution):
     run(
         *("curate", "measure", "--map-record", f"records/maps/{emdb_id}.json"),
-        *("--model-record", f"records/models/{pdb_id}.json", "--resolution", resolution),
+        *("--fetches", "records/models", "--pdb-id", pdb_id, "--resolution", resolution),
         *("-o", f"measurements/{emdb_id}.json"),
     )
 
 
 def whole_curation():
     config = ("--config", "settings.yaml")
-    run("curate", "metadata", "catalogue.parquet", "-o", "metadata.parquet", *config)
+    run(
+        *("curate", "metadata", "catalogue.parquet", "-o", "metadata.parquet"),
+        *("--model-lists", "lists", *config),
+    )
     run(
         *("curate", "models", "catalogue.parquet", "--decisions", "metadata.parquet"),
-        *("--records", "records/models", "-o", "models.parquet"),
+        *("--fetches", "records/models", "-o", "models.parquet"),
         *("--clusters", "clusters.parquet", *config),
     )
     for emdb_id, pdb_id, foreign, _, resolution in CANDIDATES:
@@ -134,6 +137,8 @@ def test_from_catalogue_to_split(folder):
     }
     assert ends.loc["EMD-0105", "reason"] == "files.example/a.map.gz: 404, not there."
     assert ends.loc["EMD-0102", "value"] == pytest.approx(np.sqrt(9**2 + 6**2 + 12**2), abs=0.5)
+    listed = sorted("".join(path.read_text() for path in (folder / "lists").iterdir()).split())
+    assert listed == ["9AAA", "9BBB", "9DDD", "9EEE"]  # not 9CCC: the metadata told enough
     pairs = read_table("pairs.parquet", PAIRS)
     assert list(pairs["emdb_id"]) == ["EMD-0101", "EMD-0104"]
     assert list(pairs["simulated"]) == [True, True]
@@ -183,9 +188,14 @@ def test_the_same_inputs_give_the_same_bytes(folder):
         (("curate", "metadata", "settings.yaml", "-o", "x"), "is not a Parquet table"),
         (("split", "catalogue.parquet", "-o", "x"), "this stage reads"),
         (
-            ("curate", "measure", "--map-record", "settings.yaml", "--model-record",
-             "settings.yaml", "--resolution", "5", "-o", "x"),
+            ("curate", "measure", "--map-record", "settings.yaml", "--fetches",
+             "settings.yaml", "--pdb-id", "9AAA", "--resolution", "5", "-o", "x"),
             "is not a fetch record",
+        ),
+        (
+            ("curate", "measure", "--map-record", "settings.yaml", "--fetches",
+             "records/models", "--pdb-id", "9zzz", "--resolution", "5", "-o", "x"),
+            "has no fetch of the model 9zzz",
         ),
     ],
 )  # fmt: skip

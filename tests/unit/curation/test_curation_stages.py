@@ -41,10 +41,10 @@ def test_an_entry_that_one_filter_drops_is_not_seen_by_the_next():
     )
     decisions = judge_metadata(entries, SETTINGS, 4.0)
     assert [name for name, _ in told(decisions, "EMD-9001")] == [
-        "method", "resolution", "polymers", "fitted_model", "map_size",
+        "exclusion", "method", "resolution", "polymers", "fitted_model", "map_size",
     ]  # fmt: skip
-    assert told(decisions, "EMD-2") == [("method", "drop")]
-    assert told(decisions, "EMD-3") == [("method", "keep"), ("resolution", "drop")]
+    assert told(decisions, "EMD-2") == [("exclusion", "keep"), ("method", "drop")]
+    assert told(decisions, "EMD-3")[1:] == [("method", "keep"), ("resolution", "drop")]
     assert told(decisions, "EMD-4")[-1] == ("fitted_model", "drop")
     assert set(survivors(entries, decisions)) == {"EMD-9001"}
     row = decisions[decisions["emdb_id"] == "EMD-3"].iloc[-1]

@@ -4,6 +4,7 @@ from tiny_pairs import entry
 from cryosamu.config import CurationSettings, ResolutionWindow
 from cryosamu.curation.filter import Filter
 from cryosamu.curation.filters import map_filters, metadata_filters, model_filters
+from cryosamu.curation.filters.exclusion import ExclusionFilter
 from cryosamu.curation.filters.fitted_model import FittedModelFilter
 from cryosamu.curation.filters.map_size import MapSizeFilter
 from cryosamu.curation.filters.method import MethodFilter
@@ -87,8 +88,14 @@ def test_filters_have_names_of_their_own_and_say_one_sentence():
     filters = (*metadata_filters(settings, 4.0), *model_filters(settings), *map_filters(settings))
     assert all(isinstance(one, Filter) for one in filters)
     names = [one.name for one in filters]
-    assert len(set(names)) == len(names) == 12
+    assert len(set(names)) == len(names) == 13
     for one in metadata_filters(settings, 4.0):
         reason = one.judge(entry()).reason
         assert reason.endswith(".")
         assert reason[0].isupper()
+
+
+def test_an_entry_that_the_archive_withdrew_is_dropped_in_its_words():
+    assert ExclusionFilter().judge(entry()).verdict == "keep"
+    decision = ExclusionFilter().judge(entry(exclusion="It is obsolete; EMD-2 took its place."))
+    assert (decision.verdict, decision.reason) == ("drop", "It is obsolete; EMD-2 took its place.")

@@ -9,6 +9,7 @@ from cryosamu.curation.filter import Filter
 from cryosamu.curation.filters.alignment import AlignmentFilter
 from cryosamu.curation.filters.completeness import CompletenessFilter
 from cryosamu.curation.filters.correlation import CorrelationFilter
+from cryosamu.curation.filters.exclusion import ExclusionFilter
 from cryosamu.curation.filters.fitted_model import FittedModelFilter
 from cryosamu.curation.filters.glycan_chains import GlycanChainsFilter
 from cryosamu.curation.filters.inside import InsideFilter
@@ -26,6 +27,7 @@ def metadata_filters(
 ) -> tuple[Filter[Entry], ...]:
     """Return the filters that ask the catalogue."""
     return (
+        ExclusionFilter(),
         MethodFilter(settings.methods),
         ResolutionFilter(settings.resolution),
         PolymersFilter(settings.composition.protein_only),
