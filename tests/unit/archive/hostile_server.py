@@ -20,6 +20,7 @@ class HostileServer(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.behaviours: dict[str, list[Behaviour]] = {}
         self.requests: list[tuple[str, dict[str, str]]] = []
+        self.connections: set[tuple[str, int]] = set()
 
     @property
     def url(self) -> str:
@@ -41,6 +42,7 @@ class Handler(BaseHTTPRequestHandler):
         self.rfile.read(int(self.headers.get("Content-Length", 0)))
         path = self.path.split("?")[0].removeprefix("/")
         self.server.requests.append((path, dict(self.headers)))
+        self.server.connections.add(self.client_address)
         script = self.server.behaviours.get(path, [status(404)])
         (script.pop(0) if len(script) > 1 else script[0])(self)
 
