@@ -13,6 +13,7 @@ from cryosamu.errors import CryosamuError
 
 if TYPE_CHECKING:
     from cryosamu.evaluation.entry import Judged
+    from cryosamu.evaluation.reference import ModelReference
 
 _COLUMNS = {
     "cc_box": "CC_box",
@@ -52,42 +53,64 @@ def judge(
         Path | None, typer.Option(help="One row a method and metric (Parquet).")
     ] = None,
     curves: Annotated[Path | None, typer.Option(help="Map-model FSC curves (Parquet).")] = None,
+    per_residue: Annotated[
+        Path | None,
+        typer.Option(help="One row a method and residue: .parquet, or .csv."),
+    ] = None,
+    half_map: Annotated[
+        list[Path] | None,
+        typer.Option(help="Half map, given twice: their local resolution joins --per-residue."),
+    ] = None,
     emdb_id: Annotated[str, typer.Option(help="Entry, for the tables.")] = "",
     pdb_id: Annotated[str, typer.Option(help="Model, for the tables.")] = "",
     config: ConfigOption = None,
 ) -> None:
     """Judge a map, trivial baselines and finished maps against a model, as cctbx 2025.11 does.
 
-    Correlation in real space (CC_box, CC_mask, CC_volume, CC_peaks) and the resolution at which
-    the map-model FSC falls below 0.5; each for the map as it is and low-passed to the reported
-    resolution. A gain over `deposited` that `low_pass` has too is no gain; `envelope` and
-    `random_phases` are floors. A method that fails is listed with its reason.
+    Correlation in real space (CC_box, CC_mask, CC_volume, CC_peaks, CC_image, the median over
+    residues), the resolution at which the map-model FSC falls below 0.5, its average, Q-score
+    (σ = 0.6 Å) and local resolution: docs/metrics.md defines them. Each for the map as it is and
+    low-passed to the reported resolution. A gain over `deposited` that `low_pass` has too is no
+    gain; `envelope` and `random_phases` are floors. A method that fails is listed with its reason.
 
         cryosamu evaluate emd_1234.map.gz 1abc.cif.gz --resolution 5.2
 
         cryosamu evaluate emd_1234.map.gz 1abc.cif.gz --resolution 5.2
-        --method enhanced=enhanced.mrc --json figures.json
+        --method enhanced=enhanced.mrc --json figures.json --per-residue residues.csv
     """
     from cryosamu.config import read_config
     from cryosamu.evaluation.entry import judge_entry
+    from cryosamu.evaluation.reference import ModelReference
     from cryosamu.structure.model import read_model
     from cryosamu.volume.io import read_map
 
-    finished = _finished_maps(method or [])
+    finished, halves = _finished_maps(method or []), _half_maps(half_map or [], per_residue)
     settings = read_config(config).evaluation
     deposited, structure = read_map(map_path), read_model(model_path)
     try:
-        judged = judge_entry(deposited, structure, resolution, settings, finished, contour)
+        judged = judge_entry(
+            deposited,
+            structure,
+            resolution,
+            settings,
+            finished,
+            contour,
+            every_residue=per_residue is not None,
+        )
     except CryosamuError as error:
         raise type(error)(f"{map_path} and {model_path}: {error}") from error
     typer.echo(_page(judged))
     for note in _notes(judged):
         typer.echo(f"note: {note}", err=True)
+    if per_residue is not None:
+        reference = ModelReference(deposited, structure, resolution)
+        _write_residues(per_residue, judged, reference, halves, (emdb_id, pdb_id))
     _write_tables(judged, table, curves, emdb_id, pdb_id)
     if json_path is not None:
         given = {"resolution": resolution, "contour": contour, **settings.model_dump(mode="json")}
         inputs = {"map": map_path, "model": model_path}
         inputs |= {name: path for name, path in finished.items() if path.is_file()}
+        inputs |= {f"half map {number}": path for number, path in enumerate(halves, 1)}
         _write_json(json_path, judged, given, inputs)
 
 
@@ -103,6 +126,14 @@ def _finished_maps(given: Sequence[str]) -> dict[str, Path]:
             raise CryosamuError(f"--method {text}: the name '{name}' is taken; choose another.")
         finished[name] = Path(path)
     return finished
+
+
+def _half_maps(given: Sequence[Path], per_residue: Path | None) -> tuple[Path, ...]:
+    if given and (len(given) != 2 or per_residue is None):
+        raise CryosamuError("--half-map: must be given twice, and --per-residue with it.")
+    if per_residue is not None and per_residue.suffix not in (".parquet", ".csv"):
+        raise CryosamuError(f"--per-residue {per_residue}: must end in .parquet or .csv.")
+    return tuple(given)
 
 
 def _page(judged: Sequence[Judged]) -> str:
@@ -153,13 +184,38 @@ def _write_tables(
         write_table(curves, curves_table(judged, emdb_id), CURVES)
 
 
+def _write_residues(
+    path: Path,
+    judged: Sequence[Judged],
+    reference: ModelReference,
+    halves: tuple[Path, ...],
+    ids: tuple[str, str],
+) -> None:
+    from cryosamu.evaluation.measurement import half_map_resolutions
+    from cryosamu.evaluation.methods import read_finished
+    from cryosamu.evaluation.rows import residues_table
+    from cryosamu.files import atomic_path
+    from cryosamu.tables import RESIDUES, write_table
+
+    resolutions = None
+    if halves:
+        first, second = (read_finished(half, reference.grid).data for half in halves)
+        resolutions = half_map_resolutions(first, second, reference)
+    table = residues_table(judged, reference.residues, *ids, resolutions)
+    if path.suffix == ".parquet":
+        write_table(path, table, RESIDUES)
+        return
+    with atomic_path(path) as temporary:
+        table.to_csv(temporary, index=False, float_format="%.5g")
+
+
 def _write_json(
     path: Path, judged: Sequence[Judged], settings: dict[str, Any], inputs: dict[str, Path]
 ) -> None:
     """Write the figures: the given map's own at the top, all methods' below."""
     import json
 
-    from cryosamu.evaluation.entry import DEFINITIONS
+    from cryosamu.evaluation.definitions import METRICS
     from cryosamu.files import write_text
     from cryosamu.provenance import provenance_record
 
@@ -167,10 +223,13 @@ def _write_json(
     for one in judged:
         filtered = "low_passed" if one.low_passed else "as_is"
         methods.setdefault(one.method, {"settings": dict(one.settings)})[filtered] = one.metrics
+        if one.residues is not None:
+            methods[one.method][f"chains_{filtered}"] = dict(one.residues.chains)
     record = {
         **methods["deposited"]["as_is"],
         "methods": methods,
-        "definitions": DEFINITIONS,
+        "definitions": {name: metric.definition for name, metric in METRICS.items()},
+        "masks": {name: metric.mask for name, metric in METRICS.items()},
         "provenance": provenance_record(settings, inputs),
     }
     write_text(path, json.dumps(record, indent=2) + "\n")

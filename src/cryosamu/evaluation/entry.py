@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -12,9 +12,10 @@ from tqdm import tqdm
 
 from cryosamu.config import EvaluationSettings
 from cryosamu.errors import CryosamuError
-from cryosamu.evaluation import correlation, fsc
+from cryosamu.evaluation.definitions import METRICS
 from cryosamu.evaluation.frame import check_not_constant
-from cryosamu.evaluation.masks import SOFT_RADIUS_RATIO
+from cryosamu.evaluation.fsc import MapModelFsc
+from cryosamu.evaluation.measurement import ResidueFigures, measure
 from cryosamu.evaluation.methods import (
     BASELINES,
     FLOORS,
@@ -27,18 +28,6 @@ from cryosamu.evaluation.methods import (
 from cryosamu.evaluation.reference import ModelReference
 from cryosamu.volume.fourier import low_pass
 from cryosamu.volume.volume import Volume
-
-DEFINITIONS = {
-    "cc_box": correlation.DEFINITION,
-    "cc_mask": correlation.DEFINITION,
-    "cc_volume": correlation.DEFINITION,
-    "cc_peaks": correlation.DEFINITION,
-    "d_fsc_05_unmasked": fsc.DEFINITION,
-    "d_fsc_05_masked": fsc.DEFINITION,
-    "fsc_average_unmasked": fsc.AVERAGE_DEFINITION,
-    "fsc_average_masked": fsc.AVERAGE_DEFINITION,
-}
-"""Metric to the definition that its value agrees with."""
 
 
 @dataclass(frozen=True)
@@ -53,13 +42,16 @@ class Judged:
         How the map was made and measured; `error` where the method failed.
     curves
         The FSC curves; None where the method failed.
+    residues
+        Figures of single residues; None where the method failed.
     """
 
     method: str
     low_passed: bool
     metrics: Mapping[str, float | None]
     settings: Mapping[str, Setting] = field(default_factory=dict)
-    curves: fsc.MapModelFsc | None = None
+    curves: MapModelFsc | None = None
+    residues: ResidueFigures | None = None
 
 
 def judge_entry(
@@ -69,6 +61,7 @@ def judge_entry(
     settings: EvaluationSettings,
     finished: Mapping[str, Path] | None = None,
     contour: float | None = None,
+    every_residue: bool = False,
 ) -> list[Judged]:
     """Judge the deposited map, the baselines, finished maps and the floors against a model.
 
@@ -83,6 +76,8 @@ def judge_entry(
         Method name to a map file on the deposited map's grid.
     contour
         The depositors' contour level, for the mask of `low_pass_masked`.
+    every_residue
+        Take the local resolution of the maps as they are round every residue.
 
     Raises
     ------
@@ -95,7 +90,7 @@ def judge_entry(
     judged: list[Judged] = []
     for name, make in tqdm(makers.items(), desc="methods", unit="map", disable=None):
         try:
-            judged += _judge(name, make(), reference)
+            judged += _judge(name, make(), reference, every_residue)
         except CryosamuError as error:
             judged += _failed(name, str(error))
     return judged
@@ -120,8 +115,10 @@ def _makers(
         yield floor, partial(make_floor, floor, deposited, reference)
 
 
-def _judge(name: str, made: MethodMap, reference: ModelReference) -> list[Judged]:
-    plain = _measure(name, made, reference)
+def _judge(
+    name: str, made: MethodMap, reference: ModelReference, every_residue: bool
+) -> list[Judged]:
+    plain = _measure(name, made, reference, every_residue)
     if made.band_limited:
         return [plain, replace(plain, low_passed=True)]
     smooth = low_pass(reference.grid.with_data(made.data), reference.resolution)
@@ -129,39 +126,14 @@ def _judge(name: str, made: MethodMap, reference: ModelReference) -> list[Judged
     return [plain, replace(filtered, low_passed=True)]
 
 
-def _measure(name: str, made: MethodMap, reference: ModelReference) -> Judged:
-    correlations = asdict(correlation.correlations(made.data, reference))
-    curves = fsc.model_fsc(made.data, reference)
-    metrics: dict[str, float | None] = {
-        **{name: value for name, value in correlations.items() if name in DEFINITIONS},
-        "d_fsc_05_unmasked": curves.d_fsc_05_unmasked,
-        "d_fsc_05_masked": curves.d_fsc_05_masked,
-        "fsc_average_unmasked": curves.unmasked.average,
-        "fsc_average_masked": curves.masked.average,
-    }
-    settings = {**made.settings, **_measured_with(reference), **_doubts(curves)}
-    return Judged(name, False, metrics, settings, curves)
-
-
-def _doubts(curves: fsc.MapModelFsc) -> dict[str, Setting]:
-    """Return the first bins below 0.5 of the crossings that cctbx extrapolates from them."""
-    crossings = {"unmasked": curves.unmasked.below_half, "masked": curves.masked.below_half}
-    return {
-        f"d_fsc_05_{name}_extrapolated_from": crossing.first_bin
-        for name, crossing in crossings.items()
-        if crossing is not None and crossing.extrapolated
-    }
-
-
-def _measured_with(reference: ModelReference) -> dict[str, Setting]:
-    return {
-        "resolution": reference.resolution,
-        "voxels_inside": int(reference.inside.sum()),
-        "atoms_inside": round(reference.atoms_inside, 4),
-        "soft_mask_radius": SOFT_RADIUS_RATIO * reference.resolution,
-    }
+def _measure(
+    name: str, made: MethodMap, reference: ModelReference, every_residue: bool = False
+) -> Judged:
+    found = measure(made.data, reference, every_residue)
+    settings = {**made.settings, **found.settings}
+    return Judged(name, False, found.metrics, settings, found.curves, found.residues)
 
 
 def _failed(name: str, reason: str) -> list[Judged]:
-    nothing = dict.fromkeys(DEFINITIONS)
+    nothing = dict.fromkeys(METRICS)
     return [Judged(name, low_passed, nothing, {"error": reason}) for low_passed in (False, True)]

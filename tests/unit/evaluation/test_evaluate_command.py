@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from small_pairs import empty, molecule, moved, noise
 
@@ -53,7 +54,8 @@ def test_figures_tables_and_provenance(folder, tmp_path):
         "map.mrc", "model.cif", "--resolution", RESOLUTION, "--method", "enhanced=enhanced.mrc",
         "--method", "other=absent.mrc", "--contour", 2, "--emdb-id", "EMD-1", "--pdb-id", "1ABC",
         "--json", tmp_path / "all.json", "--table", tmp_path / "t.parquet",
-        "--curves", tmp_path / "c.parquet",
+        "--curves", tmp_path / "c.parquet", "--per-residue", tmp_path / "r.csv",
+        "--half-map", "map.mrc", "--half-map", "enhanced.mrc",
         folder=folder,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -73,7 +75,13 @@ def test_figures_tables_and_provenance(folder, tmp_path):
     assert figures["provenance"]["settings"]["resolution"] == RESOLUTION
     inputs = figures["provenance"]["inputs"]
     assert inputs["map"]["sha256"] == sha256_of(folder / "map.mrc")
-    assert set(inputs) == {"map", "model", "enhanced"}
+    assert set(inputs) == {"map", "model", "enhanced", "half map 1", "half map 2"}
+    assert figures["q_score"] == figures["methods"]["deposited"]["as_is"]["q_score"]
+    assert set(figures["methods"]["enhanced"]["chains_as_is"]) == {"A"}
+    assert figures["definitions"]["q_score"] == "cctbx-2025.11 qscore, sigma 0.6"
+    residues = pd.read_csv(tmp_path / "r.csv")
+    assert len(residues) == 40 * residues["method"].nunique()
+    assert residues["d_local_half_maps"].notna().all()
 
     table = read_table(tmp_path / "t.parquet", EVALUATION)
     assert set(table["emdb_id"]) == {"EMD-1"}
@@ -130,6 +138,19 @@ def test_bad_input_ends_in_one_sentence(folder, tmp_path, arguments, sentence):
 def test_methods_need_a_name_of_their_own(method, sentence):
     with pytest.raises(CryosamuError, match=sentence):
         judge(Path("m"), Path("m"), 4.0, method=["mine=map.mrc", method])
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"per_residue": Path("r.txt")}, "must end in .parquet or .csv"),
+        ({"per_residue": Path("r.csv"), "half_map": [Path("a.mrc")]}, "must be given twice"),
+        ({"half_map": [Path("a.mrc"), Path("b.mrc")]}, "and --per-residue with it"),
+    ],
+)
+def test_options_that_do_not_fit_together(options, sentence):
+    with pytest.raises(CryosamuError, match=sentence):
+        judge(Path("m"), Path("m"), 4.0, **options)
 
 
 def test_a_method_is_given_once():

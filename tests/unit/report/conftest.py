@@ -10,7 +10,10 @@ from cryosamu.structure.model import heavy_atoms, read_model
 from cryosamu.volume.io import write_map
 from cryosamu.volume.volume import Volume
 
-COLUMNS = ("emdb_id", "pdb_id", "method", "metric", "value", "definition", "low_passed", "settings")
+COLUMNS = (
+    "emdb_id", "pdb_id", "method", "metric", "value",
+    "definition", "mask", "low_passed", "floor", "baseline", "settings",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +23,7 @@ def evaluation():
 
     def add(emdb_id, pdb_id, method, low_passed, **values):
         for metric, value in values.items():
-            words = ("cctbx 2025.11, five_cc", low_passed, "resolution 5 Å")
+            words = ("cctbx 2025.11, five_cc", "a mask", low_passed, None, None, "resolution 5 Å")
             rows.append((emdb_id, pdb_id, method, metric, value, *words))
 
     # Against the fair baseline, enhanced: cc_box worse, cc_mask equal (0.0004 apart), FSC worse
