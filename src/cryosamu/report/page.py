@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -12,18 +11,17 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
-from tqdm import tqdm
 
 from cryosamu.config import Config
 from cryosamu.curation.funnel import build_funnel
 from cryosamu.files import write_text
 from cryosamu.provenance import software_versions, source_commit
 from cryosamu.report import charts, listing
+from cryosamu.report.articles import map_articles
 from cryosamu.report.drawing.slices import WHITE_PERCENTILE
-from cryosamu.report.entries import Entry, list_entries
+from cryosamu.report.entries import list_entries
 from cryosamu.report.inputs import Inputs
-from cryosamu.report.names import METHOD_LABELS, METRICS, method_label, metric_of, ordered
-from cryosamu.report.pictures import page_pictures
+from cryosamu.report.names import METRICS, metric_of, ordered
 from cryosamu.report.statements import statements
 from cryosamu.report.summary import summaries
 from cryosamu.report.verdict import conditions_in
@@ -49,31 +47,46 @@ def render(inputs: Inputs, title: str, note: str = "") -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    maps = map_articles(inputs)
     page: str = environment.get_template("page.html").render(
         **_frame(inputs, title, note),
         **_verdict(inputs),
         **_run(inputs),
         **_data(inputs),
-        **_maps(inputs),
+        entries=maps,
+        white=f"{WHITE_PERCENTILE:g}",
+        scripts=_scripts(any(article["view"] for article in maps)),
         **_definitions(inputs.evaluation),
     )
     return page
 
 
 def _frame(inputs: Inputs, title: str, note: str) -> dict[str, Any]:
-    folder = files("cryosamu.report") / "templates"
-    style = (folder / "style.css").read_text(encoding="utf-8")
-    script = (folder / "sort.js").read_text(encoding="utf-8")
-    # Only this very script may run: its digest covers all between the tags.
-    digest = hashlib.sha256(f"\n{script}".encode()).digest()
     return {
         "title": title,
         "note": note,
         "made": _made(inputs),
-        "style": Markup(style),
-        "script": Markup(script),
-        "script_digest": base64.b64encode(digest).decode("ascii"),
+        "style": Markup(_part("templates/style.css")),
     }
+
+
+def _scripts(with_views: bool) -> list[dict[str, str]]:
+    """Return the page's scripts, each with the digest that alone lets it run."""
+    names = ["templates/sort.js"]
+    if with_views:
+        names += ["vendor/3Dmol-min.js"]
+        names += [f"templates/{name}.js" for name in ("surface", "view", "viewer", "cuts")]
+    scripts = []
+    for name in names:
+        text = _part(name)
+        # The digest covers all between the tags, the newline of the template included.
+        digest = hashlib.sha256(f"\n{text}".encode()).digest()
+        scripts.append({"text": Markup(text), "digest": base64.b64encode(digest).decode("ascii")})
+    return scripts
+
+
+def _part(name: str) -> str:
+    return (files("cryosamu.report") / name).read_text(encoding="utf-8")
 
 
 def _made(inputs: Inputs) -> str:
@@ -181,70 +194,6 @@ def _data(inputs: Inputs) -> dict[str, Any]:
         "split": None if inputs.split is None else listing.split_table(inputs.split),
         "training_chart": drawn,
     }
-
-
-def _maps(inputs: Inputs) -> dict[str, Any]:
-    drawn = {pairing.emdb_id: pairing for pairing in inputs.pairings}
-    entries = list_entries(inputs)
-    progress = tqdm(entries, desc="drawing", unit="map", disable=None)
-    return {
-        "entries": [
-            {
-                "heading": f"{entry.emdb_id} with {entry.pdb_id}",
-                "title": entry.title,
-                "badges": _badges(entry),
-                "table": listing.metric_table(entry, f"metrics-{place}")
-                if len(entry.rows)
-                else None,
-                "how_made": _how_made(entry.rows),
-                "failures": _failures(entry.rows),
-                "fsc": charts.fsc_chart(entry.curves, entry.resolution, f"fsc-{place}")
-                if entry.curves is not None and len(entry.curves)
-                else None,
-                "pictures": page_pictures(drawn[entry.emdb_id]) if entry.emdb_id in drawn else None,
-            }
-            for place, entry in enumerate(progress, start=1)
-        ],
-        "white": f"{WHITE_PERCENTILE:g}",
-    }
-
-
-def _badges(entry: Entry) -> list[str]:
-    reported = [] if entry.resolution is None else [f"reported {entry.resolution:g} Å"]
-    kind = [] if entry.simulated is None else [f"{entry.kind} map"]
-    role = ["held out" if entry.held_out else "not held out"] if entry.split or entry.seen else []
-    return [*reported, *kind, *role]
-
-
-def _how_made(rows: pd.DataFrame) -> list[tuple[str, str]]:
-    """Return (method, how its map was made and measured)."""
-    found = []
-    for method in ordered(set(rows["method"]), METHOD_LABELS):
-        for written in rows.loc[rows["method"] == method, "settings"].dropna().unique():
-            values = _settings(written).items()
-            words = ", ".join(f"{key.replace('_', ' ')}: {value}" for key, value in values)
-            found.append((method_label(method), words or str(written)))
-    return found
-
-
-def _failures(rows: pd.DataFrame) -> list[tuple[str, str]]:
-    """Return (method, reason) of the methods whose map could not be had or judged."""
-    pairs = zip(rows["method"], rows["settings"].fillna(""), strict=True)
-    failed = {
-        method_label(method): str(values["error"])
-        for method, values in ((method, _settings(written)) for method, written in pairs)
-        if "error" in values
-    }
-    return list(failed.items())
-
-
-def _settings(written: str) -> dict[str, Any]:
-    """Return the settings of an evaluation row; empty where they are no JSON object."""
-    try:
-        values = json.loads(written)
-    except ValueError:
-        return {}
-    return values if isinstance(values, dict) else {}
 
 
 def _definitions(evaluation: pd.DataFrame | None) -> dict[str, Any]:

@@ -12,9 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from cryosamu.files import atomic_path
-from cryosamu.report.drawing.entry import Pixels, draw_slices, draw_surfaces, read_scene
+from cryosamu.report.drawing.entry import Pixels, Scene, draw_slices, draw_surfaces, read_scene
 from cryosamu.report.drawing.image import data_address, png_bytes
-from cryosamu.report.pairing import Pairing
 
 SURFACE_PIXELS = 620
 SLICE_PIXELS = 300
@@ -73,11 +72,9 @@ def scale_bar(extent: float) -> ScaleBar:
     return ScaleBar(round(length), round(100 * length / extent, 2))
 
 
-def page_pictures(pairing: Pairing) -> PagePictures:
-    """Draw the surfaces and slices of one entry."""
-    scene = read_scene(pairing.deposited, pairing.enhanced, pairing.model)
+def page_pictures(scene: Scene, name: str) -> PagePictures:
+    """Draw the surfaces and slices of the entry `name`."""
     surfaces = draw_surfaces(scene, SURFACE_PIXELS)
-    name = pairing.emdb_id
     return PagePictures(
         _picture(surfaces.deposited, f"Surface of the deposited map {name}"),
         _picture(surfaces.enhanced, f"Surface of the enhanced map of {name}"),

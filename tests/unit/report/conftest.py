@@ -53,7 +53,7 @@ def split():
         ("EMD-2", "2BBB", 5.0, None, "b", 0.7, True, "test"),
         ("EMD-3", "3CCC", 6.0, 0.2, "c", 0.9, True, "train"),
     ]
-    return pd.DataFrame(rows, columns=[*columns, "simulated", "split"])
+    return pd.DataFrame(rows, columns=[*columns, "simulated", "split"]).assign(repaired=False)
 
 
 @pytest.fixture(scope="module")

@@ -1,3 +1,5 @@
+import base64
+import hashlib
 import re
 from html.parser import HTMLParser
 
@@ -14,7 +16,7 @@ from cryosamu.report.pairing import parse_pairing
 from cryosamu.report.run import RunFacts
 
 HOSTILE = '<script>alert("x")</script><img src=x onerror=alert(1)>'
-VOID = {"meta", "img", "br", "link", "path", "use", "rect"}
+VOID = {"meta", "img", "br", "link", "path", "use", "rect", "input"}
 
 
 class Page(HTMLParser):
@@ -221,6 +223,25 @@ class TestPage:
         (policy,) = [v for t, n, v in page.attributes if n == "content" and "default-src" in v]
         assert policy.startswith("default-src 'none'")
         assert re.search(r"script-src 'sha256-[\w+/]{43}='$", policy)
+
+    def test_each_script_of_a_view_may_run_and_no_other(self, inputs, pairing):
+        html = render(Inputs(**{**vars(inputs), "pairings": (pairing,)}), "t")
+        (policy,) = [v for t, n, v in Page(html).attributes if n == "content" and "default" in v]
+        written = re.findall(r"<script>(.*?)</script>", html, re.DOTALL)
+        digests = [base64.b64encode(hashlib.sha256(t.encode()).digest()) for t in written]
+        allowed = re.search(r"script-src ([^;]*)$", policy).group(1).split()
+        assert allowed == [f"'sha256-{digest.decode()}'" for digest in digests]
+        assert len(allowed) == 6
+        blocks = re.findall(r'<script type="application/json" id="([\w-]+)">', html)
+        assert blocks == ["view-1"]
+
+    def test_only_the_first_maps_get_a_view(self, inputs, pairing):
+        config = parse_config({"report": {"viewers": 0}})
+        html = render(Inputs(**{**vars(inputs), "pairings": (pairing,), "config": config}), "t")
+        page = Page(html)
+        assert "canvas" not in page.tags
+        assert page.tags.count("script") == 1
+        assert page.tags.count("img") == 12
 
     def test_ids_are_unique_and_references_resolve(self, inputs, pairing):
         page = Page(render(Inputs(**{**vars(inputs), "pairings": (pairing,)}), "t"))

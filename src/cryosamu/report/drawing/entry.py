@@ -119,22 +119,37 @@ def read_scene(deposited: Path, enhanced: Path, model: Path) -> Scene:
     ModelError
         When the model has no protein.
     """
-    first, second = read_map(deposited), read_map(enhanced)
-    close = np.allclose(first.voxel_size, second.voxel_size, rtol=1e-4) and np.allclose(
-        first.origin, second.origin, atol=1e-2
-    )
-    if first.shape != second.shape or not close:
+    structure = read_model(model)
+    if not any(chain.observed.any() for chain in protein_chains(structure)):
+        raise ModelError(f"{model}: holds no protein chain with a backbone to draw.")
+    first = read_map(deposited)
+    box = _box_around(first, heavy_atoms(structure).positions)
+    if box is None:
+        raise MapError(f"{model}: lies outside the map {deposited}; is it in the map's frame?")
+    grid, drawn = _grid(first), _cropped(first, box)
+    del first  # Of two large maps one at a time is in memory.
+    second = read_map(enhanced)
+    if not _same_grid(grid, _grid(second)):
         raise MapError(
             f"{enhanced}: is not on the grid of {deposited}; draw maps of the same grid, as "
             "`cryosamu enhance` writes them."
         )
-    structure = read_model(model)
-    if not any(chain.observed.any() for chain in protein_chains(structure)):
-        raise ModelError(f"{model}: holds no protein chain with a backbone to draw.")
-    box = _box_around(first, heavy_atoms(structure).positions)
-    if box is None:
-        raise MapError(f"{model}: lies outside the map {deposited}; is it in the map's frame?")
-    return Scene(_cropped(first, box), _cropped(second, box), structure)
+    return Scene(drawn, _cropped(second, box), structure)
+
+
+_Grid = tuple[tuple[int, ...], tuple[float, ...], tuple[float, ...]]
+
+
+def _grid(volume: Volume) -> _Grid:
+    return volume.shape, volume.voxel_size, volume.origin
+
+
+def _same_grid(one: _Grid, other: _Grid) -> bool:
+    return (
+        one[0] == other[0]
+        and np.allclose(one[1], other[1], rtol=1e-4)
+        and np.allclose(one[2], other[2], atol=1e-2)
+    )
 
 
 def _box_around(volume: Volume, positions: NDArray[np.float64]) -> tuple[slice, ...] | None:
@@ -151,7 +166,7 @@ def _box_around(volume: Volume, positions: NDArray[np.float64]) -> tuple[slice, 
 
 def _cropped(volume: Volume, box: tuple[slice, ...]) -> Volume:
     corner = volume.to_model_frame(np.array([part.start for part in reversed(box)], float))
-    data = np.ascontiguousarray(volume.data[box])
+    data = volume.data[box].copy()
     return Volume(data, volume.voxel_size, (corner[0], corner[1], corner[2]))
 
 
