@@ -49,6 +49,7 @@ oracle:
 	test -x .oracle/bin/python || $(PYTHON) -m venv .oracle
 	.oracle/bin/pip install --quiet cctbx-base==2025.11 pandas
 	.oracle/bin/python tests/oracle/derive_golden.py
+	.oracle/bin/python tests/oracle/compare_chains.py
 
 clean:
 	rm -rf demo
