@@ -64,7 +64,9 @@ def emdb_entry(about: Description, structure: gemmi.Structure, volume: Volume) -
         "admin": {
             "current_status": {"code": {"valueOf_": "REL"}},
             "cryosamu_simulated": about.simulation is not None,
-            "key_dates": {"map_release": about.released} if about.released else {},
+            "key_dates": (
+                {"map_release": about.released, "update": about.released} if about.released else {}
+            ),
             "title": about.title,
         },
         "crossreferences": {
@@ -104,7 +106,13 @@ def rcsb_entry(about: Description, structure: gemmi.Structure, title: str) -> Js
         "rcsb_id": about.pdb_id,
         "struct": {"title": title},
         "exptl": [{"method": value} for key, value in structure.info.items() if "exptl" in key],
+        "rcsb_accession_info": {"revision_date": about.released},
+        "rcsb_entry_container_identifiers": {
+            "entry_id": about.pdb_id,
+            "emdb_ids": [about.emdb_id],
+        },
         "rcsb_entry_info": {
+            "deposited_modeled_polymer_monomer_count": _modelled(structure, polymers),
             "deposited_polymer_monomer_count": deposited,
             "polymer_entity_count": len(kinds),
             "polymer_entity_count_DNA": kinds.count("DNA"),
@@ -138,6 +146,11 @@ def _polymers(structure: gemmi.Structure, about: Description) -> list[gemmi.Enti
         if entity.entity_type == gemmi.EntityType.Polymer
         and (not about.protein_only or entity.polymer_type == gemmi.PolymerType.PeptideL)
     ]
+
+
+def _modelled(structure: gemmi.Structure, polymers: list[gemmi.Entity]) -> int:
+    spans = [structure[0].get_subchain(one) for entity in polymers for one in entity.subchains]
+    return sum(span.length() for span in spans)
 
 
 def _letters(entity: gemmi.Entity) -> str:

@@ -86,6 +86,7 @@ class CatalogueSettings(Section):
     locked: str | None = None
     method: str = "singleParticle"
     resolution: ResolutionWindow = ResolutionWindow(minimum=2.0, maximum=10.0)
+    full_records: Literal["needed", "all"] = "needed"
 
 
 class CompositionSettings(Section):

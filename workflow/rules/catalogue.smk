@@ -11,6 +11,9 @@ checkpoint query_catalogue:
         runtime=120,
     params:
         config=CONFIG_FILE,
-        settings=settings_of("catalogue"),
+        # What curation would drop in any case is not asked for in full.
+        settings=settings_of(
+            "catalogue", "curation.resolution", "curation.composition.protein_only"
+        ),
     shell:
-        "cryosamu catalogue --config {params.config} -o {output} 2> {log}"
+        "cryosamu catalogue --config {params.config} --store store -o {output} 2> {log}"

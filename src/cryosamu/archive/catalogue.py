@@ -26,7 +26,8 @@ def build_catalogue(client: ArchiveClient, config: Config, snapshot: Snapshot) -
 
     One row a map, by rising EMDB id. Obsolete maps, and maps whose models were all removed from
     the PDB, keep a row that says so under `exclusion`. Cheapest first: an entry's own record is
-    asked for only where search and model let it through the curation's window and composition.
+    asked for only where search and model let it through the curation's window and composition,
+    unless `full_records` is "all".
     Where a record is missing or malformed, the fields that it would fill are null and a warning
     names the fault: one bad entry does not stop the rest.
 
@@ -42,9 +43,12 @@ def build_catalogue(client: ArchiveClient, config: Config, snapshot: Snapshot) -
     current = [one for one in maps if _standing(listed[one]) is None]
     choices, models = _choose(client, snapshot, {one: listed[one].models for one in current})
     wanted = [
-        one for one in maps
-        if one not in choices or _worth_asking(listed[one], choices[one], models, config.curation)
-    ]  # fmt: skip
+        one
+        for one in maps
+        if one not in choices
+        or config.catalogue.full_records == "all"
+        or _worth_asking(listed[one], choices[one], models, config.curation)
+    ]
     records = read_records(client, snapshot, wanted)
     rows = [_row(listed[one], choices.get(one), models, records.get(one)) for one in maps]
     frame = pd.DataFrame(rows, columns=CATALOGUE.names)

@@ -77,6 +77,8 @@ def _reason(chosen: Model, count: int, own: int, rivals: Sequence[Model]) -> str
         return "The only one."
     if own == 1:
         return f"Of {count} the one built from this map."
+    if len(rivals) == 1:
+        return f"Of {count} the one that RCSB describes."
     whence = f"{own} of {count} built from this map" if own else f"{count} models"
     best = [model for model in rivals if model.modelled_residues == chosen.modelled_residues]
     if len(best) == 1:

@@ -141,7 +141,7 @@ def half_map_urls(settings: ArchiveSettings, identifier: str, name: str) -> list
     """
     if re.fullmatch(FILE_NAME, name) is None:
         raise ArchiveError(
-            f"'{name}' is not the name of a half map; such is {identifier}'s record."
+            f"{identifier}: '{name}' is not the name of a half map; look at the entry's record."
         )
     return [f"{base}/{identifier}/other/{name}" for base in settings.emdb_files]
 

@@ -50,5 +50,8 @@ def catalogue(
     write_table(output, frame, CATALOGUE)
     excluded = int(frame.exclusion.notna().sum())
     simulated = int(frame.simulated.fillna(False).sum())
-    told = f"{output}: {len(frame) - excluded} candidates, {simulated} of them simulated"
-    typer.echo(f"{told}; {excluded} more left out, with the reason" if excluded else told)
+    typer.echo(
+        f"{output}: {len(frame) - excluded} candidates, {int(frame.map_file.notna().sum())} rows "
+        f"with the entry's full record, {simulated} of them simulated"
+        + (f"; {excluded} more entries left out, each with the reason" if excluded else "")
+    )

@@ -20,6 +20,10 @@ def test_the_search():
         'current_status:"REL" AND structure_determination_method:"singleParticle"'
         ' AND xref_links:"pdb" AND resolution:[4 TO 8.5]'
     )
+    assert urls.obsolete_query(CatalogueSettings(resolution=window)) == (
+        'obsolete_date:[* TO *] AND structure_determination_method:"singleParticle"'
+        ' AND xref_links:"pdb" AND resolution:[4 TO 8.5]'
+    )
     assert urls.search_url(SETTINGS, 'a:"b c" AND d:[1 TO 2]', 100, 3, ["emdb_id", "title"]) == (
         "https://www.ebi.ac.uk/emdb/api/search/a%3A%22b%20c%22%20AND%20d%3A%5B1%20TO%202%5D"
         "?rows=100&page=3&wt=csv&fl=emdb_id,title"
@@ -34,6 +38,42 @@ def test_the_files():
         "https://ftp.pdbj.org/pub/emdb/structures/EMD-0093/map/emd_0093.map.gz",
     ]
     assert urls.model_urls(SETTINGS, "5NI1") == ["https://files.rcsb.org/download/5NI1.cif.gz"]
+
+
+def test_half_maps_lie_beside_the_map():
+    assert urls.half_map_urls(SETTINGS, "EMD-0093", "emd_0093_half_map_2.map.gz") == [
+        f"{host}/EMD-0093/other/emd_0093_half_map_2.map.gz"
+        for host in (
+            "https://ftp.ebi.ac.uk/pub/databases/emdb/structures",
+            "https://files.rcsb.org/pub/emdb/structures",
+            "https://ftp.pdbj.org/pub/emdb/structures",
+        )
+    ]
+    for name in ("../map/emd_0093.map.gz", "a/b", ".hidden", ""):
+        with pytest.raises(ArchiveError, match="is not the name of a half map"):
+            urls.half_map_urls(SETTINGS, "EMD-0093", name)
+
+
+def test_the_questions_about_models():
+    assert urls.removed_model_url(SETTINGS, "1OLD") == (
+        "https://data.rcsb.org/rest/v1/holdings/removed/1OLD"
+    )
+    assert urls.models_of_maps_query(["EMD-0093", "EMD-3488"], 1000, 500) == {
+        "query": {
+            "type": "terminal",
+            "service": "text",
+            "parameters": {
+                "attribute": "rcsb_entry_container_identifiers.emdb_ids",
+                "operator": "in",
+                "value": ["EMD-0093", "EMD-3488"],
+            },
+        },
+        "return_type": "entry",
+        "request_options": {
+            "paginate": {"start": 1000, "rows": 500},
+            "sort": [{"sort_by": "rcsb_id", "direction": "asc"}],
+        },
+    }
 
 
 def test_a_mirror_root_takes_the_place_of_the_scheme():

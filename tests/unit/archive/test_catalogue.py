@@ -150,6 +150,14 @@ def test_records_are_asked_for_only_where_they_may_matter(archive, build, served
     assert served.asked == [f"{ENTRIES}/EMD-0001", f"{ENTRIES}/EMD-0003"]
 
 
+def test_all_records_are_asked_for_on_demand(archive, build):
+    archive.add_entry("EMD-0001", resolution="9.9")
+    archive.add_entry("EMD-0002", resolution="2.5")
+    everything = parse_config({"catalogue": {"full_records": "all"}})
+    assert build().contour_level.isna().all()
+    assert not build(everything).contour_level.isna().any()
+
+
 def test_models_are_asked_for_in_batches(archive, build, served, monkeypatch):
     monkeypatch.setattr(descriptions, "_MODELS_A_QUESTION", 2)
     monkeypatch.setattr(descriptions, "_MAPS_A_QUESTION", 3)

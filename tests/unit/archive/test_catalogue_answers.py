@@ -39,9 +39,8 @@ def ask_hostile(hostile, client_for, snapshot):
 
 
 def row(identifier="EMD-0001", code="REL", resolution="5", fitted="1abc"):
-    return (
-        f"{identifier},Title,{code},singleParticle,{resolution},{fitted},,2020-01-02T00:00:00Z,,,,\n"
-    )
+    released = "2020-01-02T00:00:00Z"
+    return f"{identifier},Title,{code},singleParticle,{resolution},{fitted},,{released},,,,\n"
 
 
 def test_repetitions_in_a_page_count_once_and_what_is_not_released_is_excluded(ask_hostile):
@@ -152,7 +151,9 @@ def test_an_obsolete_list_that_is_refused_is_missed_aloud(ask_hostile, hostile, 
 
 
 def test_what_became_of_a_model_must_be_told_in_the_expected_form(ask_hostile, hostile):
-    hostile.behaviours["data.rcsb.org/rest/v1/holdings/removed/1ABC"] = [page('{"rcsb_id": "1ABC"}')]
+    hostile.behaviours["data.rcsb.org/rest/v1/holdings/removed/1ABC"] = [
+        page('{"rcsb_id": "1ABC"}')
+    ]
     with pytest.raises(RefusalError, match=r"removed/1ABC: 'rcsb_repository_holdings_removed'"):
         ask_hostile(page(f"{HEADER}\n{row()}"))
 

@@ -14,7 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cryosamu.archive.answers import EmdbEntry, RcsbEntry, check_answer
+from cryosamu.archive.answers import EmdbEntry, check_answer
+from cryosamu.archive.model_answers import RcsbEntry, model_of
 from cryosamu.archive.server import EMBEDDED
 from cryosamu.evaluation.correlation import map_model_correlations
 from cryosamu.evaluation.fsc import map_model_fsc
@@ -94,6 +95,13 @@ def test_records_are_what_the_client_reads_and_agree_with_the_files(emdb_id):
     chains = protein_chains(model(emdb_id))
     lengths = {a: e.polymer.residues for e in proteins for a in e.identifiers.asym_ids}
     assert {chain.label_id: len(chain.entity_sequence) for chain in chains} == lengths
+    told = model_of(described)
+    assert told.maps == (emdb_id,)
+    if told.nucleic_entities == 0:
+        assert told.modelled_residues == sum(len(chain.sequence) for chain in chains)
+    assert set(told.sequences.split(";")) == {chain.entity_sequence for chain in chains}
+    box = entry.map.dimensions
+    assert entry.map.size_kbytes == (1024 + 4 * box.col * box.row * box.sec) // 1000
 
 
 @pytest.mark.parametrize("emdb_id", [one for one in ENTRIES if map_path(one).exists()])

@@ -135,7 +135,8 @@ def test_the_catalogue_command(start, archive, served, config_file, tmp_path):
     archive.add_description("1ABC", ("Protein", 12, 1))
     process = start("catalogue", "--config", config_file(served.url), "-o", "catalogue.parquet")
     out, _ = process.communicate(timeout=60)
-    assert out == "catalogue.parquet: 2 candidates, 1 of them simulated\n"
+    full = "2 rows with the entry's full record, 1 of them simulated"
+    assert out == f"catalogue.parquet: 2 candidates, {full}\n"
     assert list(read_table(tmp_path / "catalogue.parquet", CATALOGUE).simulated) == [True, False]
 
 

@@ -1,0 +1,89 @@
+"""Turns at a host: kept by threads and processes together, whatever the file or the clock says."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from cryosamu.archive import turns
+from cryosamu.archive.turns import Turns
+from cryosamu.errors import CryosamuError
+
+HOST = "www.ebi.ac.uk"
+PROGRAM = """
+import sys, time
+from pathlib import Path
+from cryosamu.archive.turns import Turns
+turns = Turns(0.1, Path(sys.argv[1]))
+for _ in range(5):
+    turns.wait("www.ebi.ac.uk")
+    print(time.time(), flush=True)
+"""
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_one_request_after_another(tmp_path, shared):
+    turns = Turns(0.05, tmp_path if shared else None)
+    begun = time.time()
+    for _ in range(5):
+        turns.wait(HOST)
+    assert 0.2 <= time.time() - begun < 2
+    turns.wait("files.rcsb.org")
+    assert time.time() - begun < 2
+
+
+def test_processes_take_turns(tmp_path):
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", PROGRAM, str(tmp_path)], stdout=subprocess.PIPE, text=True
+        )
+        for _ in range(3)
+    ]
+    moments = sorted(float(one) for p in processes for one in p.communicate()[0].split())
+    assert len(moments) == 15
+    assert moments[-1] - moments[0] >= 14 * 0.1 - 0.05
+    # Never more turns within a second than fit, but for one that came late.
+    assert all(sum(a <= b < a + 1 for b in moments) <= 11 for a in moments)
+
+
+def test_threads_take_turns(tmp_path):
+    turns = Turns(0.05, tmp_path)
+    threads = [threading.Thread(target=turns.wait, args=(HOST,)) for _ in range(6)]
+    begun = time.time()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert time.time() - begun >= 5 * 0.05
+
+
+@pytest.mark.parametrize("text", ["", "no number", "nan", "9e99", "-5", "1e"])
+def test_a_file_that_makes_no_sense_counts_as_none(tmp_path, text):
+    (tmp_path / f"{HOST}.turn").write_text(text)
+    begun = time.time()
+    Turns(0.01, tmp_path).wait(HOST)
+    assert time.time() - begun < 1
+    assert float((tmp_path / f"{HOST}.turn").read_text()) == pytest.approx(begun, abs=2)
+
+
+def test_a_clock_that_was_set_back_holds_up_nobody(tmp_path, monkeypatch):
+    ahead = time.time() + 2 * turns._LONGEST_QUEUE_SECONDS
+    (tmp_path / f"{HOST}.turn").write_text(str(ahead))
+    begun = time.time()
+    Turns(0.01, tmp_path).wait(HOST)
+    assert time.time() - begun < 1
+
+
+def test_no_delay_writes_nothing(tmp_path):
+    Turns(0, tmp_path / "turns").wait(HOST)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(CryosamuError, match="could not be written"):
+        Turns(0.01, tmp_path / "file").wait(HOST)
