@@ -77,9 +77,11 @@ def _component(decisions: pd.DataFrame, clusters: pd.DataFrame, identifier: str)
         f"(component {name})."
     ]
     if best == identifier:
-        return [*lines, f"It stands for them: the best resolved, at {resolution:g} Å."]
-    return [
-        *lines,
-        f"{best} stands for them, the best resolved at {resolution:g} Å; "
-        f"{best} {_end(decisions, best)}",
-    ]
+        lines.append(f"It is the best resolved of them, at {resolution:g} Å.")
+    else:
+        end = _end(decisions, best)
+        lines.append(f"{best} is the best resolved of them, at {resolution:g} Å; it {end}")
+    last = decisions[decisions["emdb_id"].isin(together)].drop_duplicates("emdb_id", keep="last")
+    stands = last["emdb_id"][last["verdict"] == "keep"]
+    lines += [f"{one} stands for them in the data set." for one in stands]
+    return lines if len(stands) else [*lines, "None of them is in the data set."]

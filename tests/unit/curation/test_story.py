@@ -68,17 +68,21 @@ def test_an_entry_that_was_kept(decisions, clusters, split):
 def test_an_entry_for_which_another_stands_learns_how_that_one_ended(decisions, clusters, split):
     lines = explain(decisions, "EMD-0013", clusters, split)
     assert lines[0] == "EMD-0013 with PDB 9X13 was dropped by the filter 'redundancy'."
-    assert lines[-2:] == [
+    assert lines[-3:] == [
         "Similar protein chains connect it with EMD-0011, EMD-0012 (component EMD-0011).",
-        "EMD-0012 stands for them, the best resolved at 4.1 Å; "
-        "EMD-0012 was dropped by the filter 'correlation'.",
+        "EMD-0012 is the best resolved of them, at 4.1 Å; "
+        "it was dropped by the filter 'correlation'.",
+        "None of them is in the data set.",
     ]
 
 
 def test_an_entry_that_stands_for_others(decisions, clusters):
     lines = explain(decisions, "emd-0012", clusters)
     assert lines[0].endswith("was dropped by the filter 'correlation'.")
-    assert lines[-1] == "It stands for them: the best resolved, at 4.1 Å."
+    assert lines[-2] == "It is the best resolved of them, at 4.1 Å."
+    decisions["verdict"] = decisions["verdict"].where(decisions["filter"] != "correlation", "keep")
+    lines = explain(decisions, "EMD-0011", clusters)
+    assert lines[-1] == "EMD-0012 stands for them in the data set."
 
 
 def test_a_large_component_is_not_listed_whole(decisions, clusters):
