@@ -231,7 +231,10 @@ class ArchiveClient:
                 self.pause(failures - 1)
             with self.open(url, payload=payload, also_accept=_NOTHING) as response:
                 try:
-                    return parse(self._whole_body(response, url).decode("utf-8"))
+                    text = self._whole_body(response, url).decode("utf-8")
+                    if not text and response.status_code not in _NOTHING:
+                        raise ValueError("is empty")
+                    return parse(text)
                 except UnicodeDecodeError:
                     fault = "is not text in UTF-8"
                 except BrokenTransferError as broken:

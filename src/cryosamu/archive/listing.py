@@ -93,7 +93,10 @@ def _read_page(text: str) -> tuple[str, list[dict[str, str]]]:
         missing = [name for name in urls.REQUIRED_FIELDS if name not in columns]
         if missing:
             raise ValueError(f"has no column '{missing[0]}'")
-        return text, list(reader)
+        rows = list(reader)
+        if rows and None in rows[-1].values() and not text.endswith("\n"):
+            raise ValueError("is cut short")
+        return text, rows
     except csv.Error as error:
         raise ValueError(f"is not CSV ({error})") from error
 

@@ -42,6 +42,7 @@ def ask(hostile, client_for):
         give(b'{"answer": 1}', cut=5),
         give(b'{"answer": 1}', claimed=5),
         give(b"\xff\xfe\x00{"),
+        give(b""),
         chunked(b'{"answer": 1}', whole=False),
         lambda handler: handler.connection.shutdown(socket.SHUT_RDWR),
         lambda handler: handler.wfile.write(b"\x00\x01\x02 no HTTP at all\r\n\r\n"),
@@ -57,6 +58,7 @@ def test_what_may_pass_is_asked_again(ask, passing):
         (page("<!DOCTYPE html>\n<p>Down</p>"), "the answer is not JSON.*'<!DOCTYPE html> <p>Down"),
         (give(b"\xff\xfe\x00{"), "the answer is not text in UTF-8"),
         (give(b'{"answer": 1}', cut=5), "always breaks off"),
+        (give(b""), "the answer is empty"),
         (status(500), r"answers 500 \(Internal Server Error\) after 3 tries"),
     ],
 )

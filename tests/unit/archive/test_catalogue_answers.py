@@ -104,6 +104,12 @@ def test_a_web_page_instead_of_data_is_asked_for_again(ask_hostile, hostile):
     assert list(frame.emdb_id) == ["EMD-0001"]
 
 
+def test_a_page_cut_within_a_row_is_asked_for_again(ask_hostile):
+    whole = f"{HEADER}\n{row()}{row('EMD-0002')}"
+    frame = ask_hostile(page(whole[:-20]), page(whole))
+    assert list(frame.emdb_id) == ["EMD-0001", "EMD-0002"]
+
+
 def test_a_list_that_moves_between_pages_is_refused_and_forgotten(
     ask_hostile, hostile, snapshot, monkeypatch
 ):

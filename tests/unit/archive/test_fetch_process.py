@@ -8,7 +8,7 @@ import time
 
 import pytest
 from hostile_server import give, page, status
-from tiny_archive import incompressible
+from tiny_archive import entry, incompressible
 
 from cryosamu.archive.record import FetchRecord, read_record, write_record
 from cryosamu.errors import ArchiveError
@@ -114,6 +114,54 @@ def test_a_full_disk_is_one_sentence_and_gives_the_room_back(
     assert err.count("\n") == 1
     assert list(place.parent.iterdir()) == []
     assert not (tmp_path / "r.json").exists()
+
+
+def test_a_disk_that_fills_up_stops_a_list_without_a_table(start, hostile, config_file, tmp_path):
+    model = "files.rcsb.org/download/{}.cif.gz"
+    hostile.behaviours[model.format("1ABC")] = [give(gzip.compress(b"small"))]
+    hostile.behaviours[model.format("2ABC")] = [give(DATA)]
+    (tmp_path / "list.txt").write_text("1ABC\n2ABC\n")
+    limited = ("bash", "-c", 'ulimit -f 100; exec "$@"', "bash")
+    options = ("--config", config_file(hostile.url), "-o", "fetches.parquet")
+    code, err = finish(start("fetch", "models", "list.txt", *options, through=limited))
+    assert (code, err.count("\n")) == (1, 1)
+    assert "2ABC.cif.gz.part: could not be written" in err
+    assert not (tmp_path / "fetches.parquet").exists()
+    models = tmp_path / "store" / "archive" / "models"
+    assert [file.name for file in models.iterdir()] == ["1ABC.cif.gz"]
+
+
+def test_two_processes_on_one_map_download_it_once(fetch_map, hostile, place, tmp_path):
+    hostile.behaviours[PATH] = [give(DATA, piece=20_000, delay=0.1)]
+    first, second = (fetch_map("--record", f"{name}.json") for name in "ab")
+    assert [finish(first)[0], finish(second)[0]] == [0, 0]
+    assert len(hostile.asked(PATH)) == 1
+    assert (tmp_path / "a.json").read_bytes() == (tmp_path / "b.json").read_bytes()
+    assert place.read_bytes() == DATA
+
+
+def test_half_maps_with_and_without_their_record(start, hostile, config_file, tmp_path):
+    record = "www.ebi.ac.uk/emdb/api/entry/EMD-3488"
+    for number in (1, 2):
+        hostile.behaviours[PATH.replace("map/emd_3488", f"other/emd_3488_half_map_{number}")] = [
+            give(gzip.compress(bytes([number]), mtime=0))
+        ]
+    options = ("--config", config_file(hostile.url), "--record", "r.json")
+    code, err = finish(start("fetch", "half-maps", "3488", *options))
+    sentence = f"https://{record}: answers 404 (Not Found)."
+    assert (code, err) == (0, f"failed 3488 half maps: {sentence}\n")
+    assert [one["error"] for one in json.loads((tmp_path / "r.json").read_text())] == [sentence] * 2
+    code, err = finish(start("fetch", "half-maps", "3488", *options[:2]))
+    assert (code, err) == (1, f"cryosamu: {sentence}\n")
+
+    hostile.behaviours[record] = [page(json.dumps(entry("EMD-3488")))]
+    code, err = finish(start("fetch", "half-maps", "3488", *options))
+    assert code == 0, err
+    assert [
+        (one["kind"], one["path"]) for one in json.loads((tmp_path / "r.json").read_text())
+    ] == [
+        (f"half_map_{n}", f"store/archive/half_maps/emd_3488_half_map_{n}.map.gz") for n in (1, 2)
+    ]
 
 
 @pytest.mark.parametrize(
