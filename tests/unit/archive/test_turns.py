@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import subprocess
 import sys
 import threading
@@ -59,6 +60,17 @@ def test_threads_take_turns(tmp_path):
     for thread in threads:
         thread.join()
     assert time.time() - begun >= 5 * 0.05
+
+
+def test_a_booking_waits_for_the_one_before_it(tmp_path):
+    with (tmp_path / f"{HOST}.turn").open("w") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        thread = threading.Thread(target=Turns(0.01, tmp_path).wait, args=(HOST,))
+        thread.start()
+        thread.join(0.3)
+        assert thread.is_alive()
+    thread.join(5)
+    assert not thread.is_alive()
 
 
 @pytest.mark.parametrize("text", ["", "no number", "nan", "9e99", "-5", "1e"])
