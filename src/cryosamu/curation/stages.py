@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -12,12 +13,17 @@ from tqdm import tqdm
 from cryosamu.archive.record import FetchRecord
 from cryosamu.config import CurationSettings
 from cryosamu.curation.clustering import Membership, cluster_entries
-from cryosamu.curation.entry import Entry
+from cryosamu.curation.entry import Entry, emdb_number
 from cryosamu.curation.facts import ModelFacts, describe_model
 from cryosamu.curation.failure import Failure, attempt, fetched_path
 from cryosamu.curation.filter import Decision, Evidence, Filter
 from cryosamu.curation.filters import map_filters, metadata_filters, model_filters
-from cryosamu.curation.filters.redundancy import RedundancyFilter
+from cryosamu.curation.filters.redundancy import (
+    Finalist,
+    RedundancyFilter,
+    RepresentativeFilter,
+    Standing,
+)
 from cryosamu.curation.measurement import FailedMeasurement, Measurement
 from cryosamu.errors import ArchiveError, CryosamuError
 from cryosamu.structure.model import read_model
@@ -88,7 +94,7 @@ def judge_metadata(
 def judge_models(
     entries: Mapping[str, Entry], records: Mapping[str, FetchRecord], settings: CurationSettings
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Look into the models of entries and keep one entry of each connected component.
+    """Look into the models of entries and keep the best resolved of each connected component.
 
     Parameters
     ----------
@@ -117,9 +123,10 @@ def judge_models(
         {key: entries[key].resolution or float("inf") for key in passed},
         settings.clustering,
     )
-    redundancy = RedundancyFilter(settings.clustering.identity)
+    redundancy = RedundancyFilter(settings.clustering.identity, settings.clustering.candidates)
+    ranks = _ranks({key: member.cluster for key, member in members.items()}, entries)
     for key, member in members.items():
-        ledger.judge(entries[key], member, [redundancy])
+        ledger.judge(entries[key], Standing(member, ranks[key]), [redundancy])
     return ledger.table(), _clusters_table(members.values())
 
 
@@ -128,6 +135,21 @@ def _facts_of(entry: Entry, records: Mapping[str, FetchRecord]) -> ModelFacts:
     if record is None:
         raise ArchiveError(f"There is no record of a download of its model, {entry.pdb_id}.")
     return describe_model(read_model(fetched_path(record)), entry.deposited_residues)
+
+
+def _ranks(clusters: Mapping[str, str], entries: Mapping[str, Entry]) -> dict[str, int]:
+    """Return each entry's place in its component by resolution, from 1."""
+    taken: Counter[str] = Counter()
+    ranks = {}
+    for key in sorted(clusters, key=lambda one: _quality(entries[one])):
+        taken[clusters[key]] += 1
+        ranks[key] = taken[clusters[key]]
+    return ranks
+
+
+def _quality(entry: Entry) -> tuple[float, int]:
+    """Return what sorts entries: the better resolved first, the older among equals."""
+    return entry.resolution or float("inf"), emdb_number(entry.emdb_id)
 
 
 def _clusters_table(members: Iterable[Membership]) -> pd.DataFrame:
@@ -158,25 +180,40 @@ def judge_maps(
     """
     ledger = Ledger()
     filters = map_filters(settings)
-    pairs = []
+    passed: dict[str, dict[str, object]] = {}
     for entry in entries.values():
         measured = ledger.gather(
             entry, "measurement", "Its map was fetched and measured against its model.",
             partial(_measurement_of, entry, measurements),
         )  # fmt: skip
         if measured is not None and ledger.judge(entry, measured, filters):
-            pairs.append(
-                {
-                    "emdb_id": entry.emdb_id,
-                    "pdb_id": entry.pdb_id,
-                    "resolution": entry.resolution,
-                    "contour_level": entry.contour_level,
-                    "cluster": clusters[entry.emdb_id],
-                    "correlation": measured.correlation(settings.correlation.kind),
-                    "simulated": entry.simulated,
-                }
-            )
+            passed[entry.emdb_id] = {
+                "emdb_id": entry.emdb_id,
+                "pdb_id": entry.pdb_id,
+                "resolution": entry.resolution,
+                "contour_level": entry.contour_level,
+                "cluster": clusters[entry.emdb_id],
+                "correlation": measured.correlation(settings.correlation.kind),
+                "simulated": entry.simulated,
+            }
+    kept = _representatives(ledger, {key: entries[key] for key in passed}, clusters, set(entries))
+    pairs = [row for key, row in passed.items() if key in kept]
     return ledger.table(), pd.DataFrame(pairs, columns=PAIRS.names)
+
+
+def _representatives(
+    ledger: Ledger, passed: Mapping[str, Entry], clusters: Mapping[str, str], measured: set[str]
+) -> set[str]:
+    """Return the best-resolved entry of each component; where there was a choice, note it."""
+    sizes = Counter(clusters[key] for key in measured)
+    best: dict[str, str] = {}
+    for key in sorted(passed, key=lambda one: _quality(passed[one])):
+        best.setdefault(clusters[key], key)
+    for key, entry in passed.items():
+        if sizes[clusters[key]] > 1:
+            finalist = Finalist(key, best[clusters[key]])
+            ledger.judge(entry, finalist, [RepresentativeFilter()])
+    return set(best.values())
 
 
 def _measurement_of(

@@ -65,6 +65,16 @@ def catalogue_of(candidates=CANDIDATES, **changes):
     return pd.DataFrame(rows, columns=CATALOGUE.names)
 
 
+def measurement(emdb_id, pdb_id="9TST", cc_mask=0.7, resolution=5.0, sums=("00", "11")):
+    """A model that lies where it fits best, in a map that agrees with it by `cc_mask`."""
+    return GOOD.model_copy(
+        update={
+            "emdb_id": emdb_id, "pdb_id": pdb_id, "resolution": resolution, "cc_mask": cc_mask,
+            "map_sha256": sums[0], "model_sha256": sums[1],
+        }
+    )  # fmt: skip
+
+
 def fetched(folder, identifier, kind):
     path = folder / "store" / f"{identifier}.gz"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -90,12 +100,9 @@ def build(folder):
         model = fetched(folder, pdb_id, "model")
         write_record(folder / "maps" / f"{emdb_id}.json", a_map)
         models.append(model)
-        measured[emdb_id] = GOOD.model_copy(
-            update={
-                "emdb_id": emdb_id, "pdb_id": pdb_id, "resolution": resolution,
-                "cc_mask": correlation, "map_sha256": a_map.sha256, "model_sha256": model.sha256,
-            }
-        )  # fmt: skip
+        measured[emdb_id] = measurement(
+            emdb_id, pdb_id, correlation, resolution, (a_map.sha256, model.sha256)
+        )
         write_measurement(folder / "measurements" / f"{emdb_id}.json", measured[emdb_id])
     write_fetches(folder / "models" / "0.parquet", models)
     passed = survivors(entries, metadata)

@@ -7,7 +7,7 @@ from real_proteins import PROTEINS
 
 from cryosamu.config import ClusteringSettings
 from cryosamu.curation.clustering import _components, cluster_entries
-from cryosamu.curation.filters.redundancy import RedundancyFilter
+from cryosamu.curation.filters.redundancy import RedundancyFilter, Standing
 
 SETTINGS = ClusteringSettings()
 
@@ -49,7 +49,10 @@ def test_entries_are_connected_through_any_chain():
 def test_the_best_resolved_stands_for_the_others_and_ties_go_to_the_older():
     resolutions = {"EMD-2001": 4, "EMD-1003": 6.0, "EMD-1500": 4.2, "EMD-0900": 7, "EMD-3000": 4}
     members = clustered(ENTRIES, resolutions)
-    judged = {key: RedundancyFilter(0.3).judge(one) for key, one in members.items()}
+    judged = {
+        key: RedundancyFilter(0.3, 1).judge(Standing(one, 1 + (key != one.representative)))
+        for key, one in members.items()
+    }
     assert {key for key, one in judged.items() if one.verdict == "keep"} == {
         "EMD-2001",
         "EMD-1500",
