@@ -124,20 +124,16 @@ def _number_differences(
         (f"{what} of model sha256", pair.model.sha256, measured.model_sha256),
     )
     of_another = [Difference(*one) for one in sums if one[1] != one[2]]
-    now = measured_numbers(measured)
+    then, now = dict(_leaves(pair.measured)), dict(_leaves(measured_numbers(measured)))
     return of_another + [
-        Difference(f"{emdb_id} {name}", pair.measured.get(name), now.get(name))
-        for name in sorted(pair.measured.keys() | now.keys())
-        if not _agree(pair.measured.get(name), now.get(name), tolerance)
+        Difference(f"{emdb_id} {name}", then.get(name), now.get(name))
+        for name in sorted(then.keys() | now.keys())
+        if not _agree(then.get(name), now.get(name), tolerance)
     ]
 
 
 def _agree(first: object, second: object, tolerance: float) -> bool:
     """Return whether two JSON values are equal, numbers within the tolerance."""
-    if isinstance(first, dict) and isinstance(second, dict):
-        return first.keys() == second.keys() and all(
-            _agree(first[key], second[key], tolerance) for key in first
-        )
     if isinstance(first, list) and isinstance(second, list):
         return len(first) == len(second) and all(
             _agree(*both, tolerance) for both in zip(first, second, strict=True)
