@@ -112,10 +112,12 @@ class ClusteringSettings(Section):
 
 
 class AlignmentSettings(Section):
-    """How far a model may sit from where it fits its map best."""
+    """How far a model may sit from where it fits its map best, and what becomes of it then."""
 
-    maximum_shift: Angstrom = 2.0
-    minimum_gain: Fraction = 0.1
+    # Below 0.25 Å the better pose is not measured.
+    maximum_displacement: Annotated[float, Field(ge=0.25, le=1000)] = 0.75
+    minimum_significance: Annotated[float, Field(ge=0, le=10_000)] = 22.5
+    repair: bool = False
     minimum_inside: Fraction = 0.95
 
 

@@ -99,8 +99,12 @@ PAIRS = _schema(
     cluster=_TEXT,
     correlation=_NUMBER,
     simulated=_TRUTH,
+    repaired=_TRUTH,
 )
-"""The curated map-model pairs; `cluster` is the connected component over shared chain clusters."""
+"""The curated map-model pairs; `cluster` is the connected component over shared chain clusters.
+
+Where `repaired`, the model is to be moved to where it fits, and `correlation` is that pose's.
+"""
 
 SPLIT = _schema(**{field.name: field.type for field in PAIRS}, split=_TEXT)
 """PAIRS with `split`: train, validation or test."""

@@ -11,6 +11,7 @@ from cryosamu.cli.curate_lock import curate_lock, curate_unlock, curate_update, 
 from cryosamu.cli.curate_story import curate, curate_funnel
 from cryosamu.cli.options import ConfigOption, application
 from cryosamu.cli.records import FetchesOption, MeasurementsOption
+from cryosamu.cli.repair import curate_repair
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,6 +29,7 @@ def register(root: typer.Typer) -> None:
         ("models", curate_models),
         ("measure", curate_measure),
         ("maps", curate_maps),
+        ("repair", curate_repair),
         ("funnel", curate_funnel),
         ("lock", curate_lock),
         ("unlock", curate_unlock),

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import math
 from functools import partial
 from pathlib import Path
 from typing import Literal
 
+import gemmi
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from cryosamu.archive.record import FetchRecord
 from cryosamu.curation.failure import attempt, fetched_path
+from cryosamu.curation.header_offset import explain_shift
+from cryosamu.curation.motion import RigidMotion, move_structure
 from cryosamu.curation.pose import find_best_pose
 from cryosamu.errors import CryosamuError, ModelError
 from cryosamu.evaluation.correlation import Correlations, map_model_correlations
@@ -18,56 +22,100 @@ from cryosamu.evaluation.frame import atoms_inside
 from cryosamu.files import require_file, write_text
 from cryosamu.structure.model import heavy_atoms, read_model
 from cryosamu.volume.io import read_map
+from cryosamu.volume.volume import Volume
 
 CorrelationKind = Literal["cc_mask", "cc_box", "cc_volume", "cc_peaks"]
 
+_LEAST_UNEXPLAINED = 1e-6
+_SAME_TURN = 2.0
+"""Degrees: a model that must be turned by more was not only put in another frame."""
 
-class Measurement(BaseModel):
-    """What was measured of a pair.
+
+SMALLEST_REPAIR = 0.25
+"""Å by which atoms must move for the numbers of the better pose to be measured as well."""
+
+
+class Numbers(BaseModel):
+    """What a model in one pose has in common with its map.
 
     Attributes
     ----------
-    resolution
-        Reported, Å; the correlations are at it.
     cc_box, cc_mask, cc_volume, cc_peaks
         As in cctbx 2025.11; None where the model is so far outside that there are none.
     inside
         Share of the model's atoms in the map's box.
-    shift, shift_length
-        (x, y, z) in Å that would bring the model to where it fits best, and its length.
-    correlation_deposited, correlation_best
-        Local correlation before and after that shift.
-    map_sha256, model_sha256
-        Checksums of the fetched files.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    emdb_id: str
-    pdb_id: str
-    error: None = None
-    resolution: float
     cc_box: float | None
     cc_mask: float | None
     cc_volume: float | None
     cc_peaks: float | None
     inside: float
-    shift: tuple[float, float, float]
-    shift_length: float
-    correlation_deposited: float
-    correlation_best: float
-    map_sha256: str | None
-    model_sha256: str | None
-
-    @property
-    def gain(self) -> float:
-        """How much the best shift would raise the local correlation."""
-        return self.correlation_best - self.correlation_deposited
 
     def correlation(self, kind: CorrelationKind) -> float | None:
         """Return the map-model correlation of one kind."""
         value: float | None = getattr(self, kind)
         return value
+
+
+class Measurement(Numbers):
+    """What was measured of a pair: the numbers of the deposited pose, and of the best one.
+
+    Attributes
+    ----------
+    resolution
+        Reported, Å; the correlations are at it.
+    repaired
+        The numbers where the model fits best; None where that is within 0.25 Å of where it lies.
+    motion
+        From the deposited to the best pose.
+    shift
+        (x, y, z) in Å by which the centre of the model's atoms moves.
+    rotation_angle
+        Degrees.
+    displacement
+        Root mean square of the ways that the atoms go, Å.
+    correlation_deposited, correlation_best
+        Local correlation before and after.
+    resolved_volumes
+        Volume near the model in cubes of the resolution's edge.
+    header_offset
+        Which offset of the map's header the shift equals, in words; None where it equals none.
+    map_sha256, model_sha256
+        Checksums of the fetched files.
+    """
+
+    emdb_id: str
+    pdb_id: str
+    error: None = None
+    resolution: float
+    repaired: Numbers | None
+    motion: RigidMotion
+    shift: tuple[float, float, float]
+    rotation_angle: float
+    displacement: float
+    correlation_deposited: float
+    correlation_best: float
+    resolved_volumes: float
+    header_offset: str | None
+    map_sha256: str | None
+    model_sha256: str | None
+
+    @property
+    def significance(self) -> float:
+        """Twice the gain in log likelihood by the better pose: likelihood-ratio test's statistic.
+
+        With n independent values, map and model being jointly normal, it is
+        n · ln((1 − r²) / (1 − r'²)) for correlations r before and r' after; where the deposited
+        pose is the right one it is distributed as χ² with six degrees of freedom (S. S. Wilks
+        (1938), Ann. Math. Stat. 9, 60–62). n is taken as one value a cube of the resolution's
+        edge, the fewest that one can argue for: what a map and a model do not share is not white.
+        """
+        before = 1 - max(self.correlation_deposited, 0.0) ** 2
+        after = 1 - max(self.correlation_best, 0.0) ** 2
+        return self.resolved_volumes * math.log(before / max(after, _LEAST_UNEXPLAINED))
 
 
 class FailedMeasurement(BaseModel):
@@ -123,29 +171,45 @@ def measure_pair(
 
 def _measured(map_record: FetchRecord, model_record: FetchRecord, resolution: float) -> Measurement:
     map_path, model_path = fetched_path(map_record), fetched_path(model_record)
-    structure = read_model(model_path)
-    volume = read_map(map_path)
+    structure, volume = read_model(model_path), read_map(map_path)
     pose = find_best_pose(volume, heavy_atoms(structure), resolution)
-    found: Correlations | None
-    try:
-        found = map_model_correlations(volume, structure, resolution)
-    except ModelError:
-        found = None  # outside the map; the pose tells where it belongs
+    repaired = None
+    if pose.displacement > SMALLEST_REPAIR:
+        moved = structure.clone()
+        move_structure(moved, pose.motion)
+        repaired = _numbers(volume, moved, resolution)
+    framed = pose.motion.angle < _SAME_TURN
     return Measurement(
         emdb_id=map_record.id,
         pdb_id=model_record.id,
         resolution=resolution,
+        **_numbers(volume, structure, resolution).model_dump(),
+        repaired=repaired,
+        motion=pose.motion,
+        shift=pose.shift,
+        rotation_angle=pose.motion.angle,
+        displacement=pose.displacement,
+        correlation_deposited=pose.correlation_deposited,
+        correlation_best=pose.correlation_best,
+        resolved_volumes=pose.resolved_volumes,
+        header_offset=explain_shift(volume, pose.shift) if framed else None,
+        map_sha256=map_record.sha256,
+        model_sha256=model_record.sha256,
+    )
+
+
+def _numbers(volume: Volume, structure: gemmi.Structure, resolution: float) -> Numbers:
+    found: Correlations | None
+    try:
+        found = map_model_correlations(volume, structure, resolution)
+    except ModelError:
+        found = None  # outside the map
+    return Numbers(
         cc_box=found.cc_box if found else None,
         cc_mask=found.cc_mask if found else None,
         cc_volume=found.cc_volume if found else None,
         cc_peaks=found.cc_peaks if found else None,
         inside=atoms_inside(volume, structure),
-        shift=pose.shift,
-        shift_length=pose.length,
-        correlation_deposited=pose.correlation_deposited,
-        correlation_best=pose.correlation_best,
-        map_sha256=map_record.sha256,
-        model_sha256=model_record.sha256,
     )
 
 

@@ -1,21 +1,24 @@
-"""Does a model lie where it fits its map best? A search over all translations by FFT.
+"""Does a model lie where it fits its map best? All translations by FFT, then as a rigid body.
 
-The model's simulated density is moved over the map; at each translation the two are correlated
-over the voxels near the model: the locally normalised correlation of A. M. Roseman (2003),
+The model's simulated density is moved over the map; at each place the two are correlated over the
+voxels near the model: the locally normalised correlation of A. M. Roseman (2003),
 Ultramicroscopy 94, 225–236. A correlation over the whole box would draw models towards whatever
 is densest and punish a chain for its neighbours. The model starts where it lies in the model
-frame, also when that is outside the map's box.
+frame, also when that is outside the map's box. From there, and from the best translation, it
+climbs with turns as well (`cryosamu.curation.refinement`).
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
 
+from cryosamu.curation.motion import RigidMotion
+from cryosamu.curation.refinement import LEAST_VARIANCE, LocalCorrelation
 from cryosamu.errors import MapError, ModelError
 from cryosamu.structure.density import gaussian_sigma, simulate_density
 from cryosamu.structure.model import Atoms
@@ -29,36 +32,42 @@ _LARGEST_GRID = 160
 _MASK_LEVEL = 0.02
 """Share of the simulated density's maximum above which a voxel counts as near the model."""
 
-_LEAST_VARIANCE = 0.1
-"""Floor of the local variance as a share of the map's: a region without density is no fit."""
-
 _LEAST_DEVIATION = 1e-30
 """Of a map whose detail is all finer than the search: its correlation is then 0 everywhere."""
 
+_ANOTHER_PLACE = 0.05
+"""Correlation that the summit next to the model may be short of the best one of the whole map and
+still be the best pose: copies of the molecule elsewhere fit nearly alike."""
+
 _REACH_SIGMAS = 4.0
 _LEAST_SIGMA_VOXELS = 0.6
+_LEAST_RADIUS = 1.0
 
 
 @dataclass(frozen=True)
 class Pose:
-    """The best translation of a model in its map.
+    """The best pose of a model in its map.
 
     Attributes
     ----------
+    motion
+        From where the model lies to where it fits best.
     shift
-        (x, y, z) in Å to add to the model's coordinates.
+        (x, y, z) in Å by which the centre of the model's atoms moves.
+    displacement
+        Root mean square of the ways that the atoms go, Å.
     correlation_deposited, correlation_best
-        Local correlation where the model lies and after the shift, −1 to 1.
+        Local correlation where the model lies and after the motion, −1 to 1.
+    resolved_volumes
+        Volume near the model in cubes of the resolution's edge: how much there is to correlate.
     """
 
+    motion: RigidMotion
     shift: tuple[float, float, float]
+    displacement: float
     correlation_deposited: float
     correlation_best: float
-
-    @property
-    def length(self) -> float:
-        """Length of the shift in Å."""
-        return float(np.linalg.norm(self.shift))
+    resolved_volumes: float
 
 
 @dataclass(frozen=True)
@@ -74,11 +83,12 @@ class _Template:
 
 
 def find_best_pose(volume: Volume, atoms: Atoms, resolution: float) -> Pose:
-    """Return the translation at which a model fits its map best.
+    """Return the rigid motion after which a model fits its map best.
 
     Every translation at which the boxes of model and map overlap is tried, in steps of about
-    resolution / 3. The best is refined between the voxels by a parabola, and the correlation
-    there is that of the model simulated anew.
+    resolution / 3. From the best of them, and from where the model lies, it climbs by shifts and
+    turns. A turn is found as long as it leaves some likeness: those of 10° about the centre were
+    (docs/alignment.md); a model upside down is not looked for.
 
     Parameters
     ----------
@@ -101,15 +111,47 @@ def find_best_pose(volume: Volume, atoms: Atoms, resolution: float) -> Pose:
         gaussian_sigma(resolution, "chimerax"), _LEAST_SIGMA_VOXELS * max(searched.voxel_size)
     )
     template = _template(searched, atoms, sigma)
-    deposited = _correlation_at_home(searched.data, template)
-    steps, offset = _best_translation(searched.data, template)
-    tried = {(0.0, 0.0, 0.0): deposited}
-    for voxels in (steps, steps + offset):
-        x, y, z = (voxels[::-1] * searched.voxel_size).tolist()
-        moved = replace(atoms, positions=atoms.positions + np.array([x, y, z]))
-        tried[x, y, z] = _correlation_at_home(searched.data, _template(searched, moved, sigma))
-    shift = max(tried, key=lambda one: tried[one])
-    return Pose(shift, deposited, tried[shift])
+    near = template.mask > 0
+    voxels = (np.argwhere(near) + template.corner)[:, ::-1]
+    points = searched.to_model_frame(voxels.astype(np.float64))
+    likeness = LocalCorrelation(searched, points, template.density[near])
+    steps = _best_translation(searched.data, template)[::-1] * np.array(searched.voxel_size)
+    motion, deposited, best = _climb(likeness, atoms, steps, resolution)
+    ways = motion.apply(atoms.positions) - atoms.positions
+    x, y, z = (float(value) for value in ways.mean(axis=0))
+    return Pose(
+        motion=motion,
+        shift=(x, y, z),
+        displacement=float(np.sqrt((ways**2).sum(axis=1).mean())),
+        correlation_deposited=deposited,
+        correlation_best=best,
+        resolved_volumes=len(points) * math.prod(searched.voxel_size) / resolution**3,
+    )
+
+
+def _climb(
+    likeness: LocalCorrelation, atoms: Atoms, steps: NDArray[np.float64], resolution: float
+) -> tuple[RigidMotion, float, float]:
+    """Return the best motion from the deposited place and from the best translation (x, y, z, Å).
+
+    Returns
+    -------
+    motion, correlation before, correlation after
+    """
+    centre = atoms.positions.mean(axis=0)
+    radius = max(float(np.sqrt(((atoms.positions - centre) ** 2).sum(axis=1).mean())),
+                 _LEAST_RADIUS)  # fmt: skip
+    still = RigidMotion()
+    deposited = likeness.at(still)
+    near = likeness.refine(centre, radius, np.zeros(3))
+    far = likeness.refine(centre, radius, steps)
+    at_near, at_far = likeness.at(near), likeness.at(far)
+    ways = far.apply(atoms.positions) - near.apply(atoms.positions)
+    # Two climbs that end within the resolution of each other were on one hill.
+    apart = float(np.sqrt((ways**2).sum(axis=1).mean())) > resolution
+    clearly = _ANOTHER_PLACE if apart else 0.0
+    motion, best = (far, at_far) if at_far > at_near + clearly else (near, at_near)
+    return (motion, deposited, best) if best > deposited else (still, deposited, deposited)
 
 
 def _binned(volume: Volume, atoms: Atoms, resolution: float) -> Volume:
@@ -146,33 +188,16 @@ def _template(searched: Volume, atoms: Atoms, sigma: float) -> _Template:
     return _Template((density / norm).astype(np.float32), mask.astype(np.float32), low[::-1])
 
 
-def _correlation_at_home(data: FloatArray, template: _Template) -> float:
-    """Return the local correlation with the template where it lies; background outside the box."""
-    under = np.zeros_like(template.density)
-    low = np.maximum(template.corner, 0)
-    high = np.minimum(template.corner + template.density.shape, data.shape)
-    if (low < high).all():
-        there = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
-        here = tuple(slice(a, b) for a, b in zip(low - template.corner, high - template.corner,
-                                                 strict=True))  # fmt: skip
-        under[here] = data[there]
-    values = under[template.mask > 0].astype(np.float64)
-    variance = max(float(values.var()), _LEAST_VARIANCE)
-    product = float((under * template.density).sum(dtype=np.float64))
-    return product / math.sqrt(variance * values.size)
-
-
-def _best_translation(
-    data: FloatArray, template: _Template
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Return the whole voxels (z, y, x) to the best translation, and the peak's offset there."""
+def _best_translation(data: FloatArray, template: _Template) -> NDArray[np.int64]:
+    """Return the whole voxels (z, y, x) to the best translation."""
     sizes = zip(data.shape, template.density.shape, strict=True)
     shape = tuple(scipy.fft.next_fast_len(a + b - 1, real=True) for a, b in sizes)
     local = _local_correlations(data, template, shape)
     place = np.array(np.unravel_index(int(local.argmax()), shape))
     # Translations towards negative indices are found at the far end of the transform.
     index = np.where(place >= data.shape, place - shape, place)
-    return index - template.corner, _offset_of_peak(local, place)
+    found: NDArray[np.int64] = index - template.corner
+    return found
 
 
 def _local_correlations(
@@ -189,18 +214,5 @@ def _local_correlations(
     del squares, mask, mean
     spectrum *= np.conj(scipy.fft.rfftn(template.density, s=shape, workers=-1))
     local = scipy.fft.irfftn(spectrum, s=shape, workers=-1, overwrite_x=True)
-    local /= np.sqrt(np.maximum(variance, _LEAST_VARIANCE) * count)
+    local /= np.sqrt(np.maximum(variance, LEAST_VARIANCE) * count)
     return np.asarray(local, np.float32)
-
-
-def _offset_of_peak(local: FloatArray, place: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return where between the voxels (z, y, x) the peak is, by a parabola along each axis."""
-    offset = np.zeros(3)
-    for axis, step in enumerate(np.eye(3, dtype=np.int64)):
-        before, peak, after = (
-            float(local[tuple((place + way * step) % local.shape)]) for way in (-1, 0, 1)
-        )
-        curvature = before - 2 * peak + after
-        if curvature < 0:
-            offset[axis] = 0.5 * (before - after) / curvature
-    return np.clip(offset, -0.5, 0.5)

@@ -18,6 +18,7 @@ from cryosamu.curation.facts import ModelFacts, describe_model
 from cryosamu.curation.failure import Failure, attempt, fetched_path
 from cryosamu.curation.filter import Decision, Evidence, Filter
 from cryosamu.curation.filters import map_filters, metadata_filters, model_filters
+from cryosamu.curation.filters.alignment import AlignmentFilter
 from cryosamu.curation.filters.redundancy import (
     Finalist,
     RedundancyFilter,
@@ -179,7 +180,7 @@ def judge_maps(
         A DECISIONS table of this stage and the PAIRS that are left.
     """
     ledger = Ledger()
-    filters = map_filters(settings)
+    filters, alignment = map_filters(settings), AlignmentFilter(settings.alignment)
     passed: dict[str, dict[str, object]] = {}
     for entry in entries.values():
         measured = ledger.gather(
@@ -193,8 +194,9 @@ def judge_maps(
                 "resolution": entry.resolution,
                 "contour_level": entry.contour_level,
                 "cluster": clusters[entry.emdb_id],
-                "correlation": measured.correlation(settings.correlation.kind),
+                "correlation": alignment.numbers(measured).correlation(settings.correlation.kind),
                 "simulated": entry.simulated,
+                "repaired": alignment.repairs(measured),
             }
     kept = _representatives(ledger, {key: entries[key] for key in passed}, clusters, set(entries))
     pairs = [row for key, row in passed.items() if key in kept]

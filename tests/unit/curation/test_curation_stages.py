@@ -141,7 +141,7 @@ def judged_maps():
     measurements = {
         "EMD-1": measured(1),
         "EMD-2": measured(2, cc_mask=0.5),
-        "EMD-3": measured(3, shift_length=25.5, correlation_best=0.9, inside=0.5),
+        "EMD-3": measured(3, displacement=25.5, correlation_best=0.9, inside=0.5),
         "EMD-4": FailedMeasurement(
             emdb_id="EMD-4", pdb_id="9TST", error="The archive is silent.", resolution=5.0,
             map_sha256=None, model_sha256=None,
@@ -164,7 +164,7 @@ def test_measurements_meet_the_thresholds(tmp_path):
     assert pairs.to_dict("records") == [
         {
             "emdb_id": "EMD-1", "pdb_id": "9TST", "resolution": 5.0, "contour_level": 0.1,
-            "cluster": "EMD-1", "correlation": 0.66, "simulated": False,
+            "cluster": "EMD-1", "correlation": 0.66, "simulated": False, "repaired": False,
         }
     ]  # fmt: skip
     write_table(tmp_path / "pairs.parquet", pairs, PAIRS)

@@ -2,6 +2,7 @@ import json
 
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 from tiny_pairs import (
     failed_record,
     moved,
@@ -20,16 +21,20 @@ from cryosamu.curation.measurement import (
     read_measurement,
     write_measurement,
 )
+from cryosamu.curation.motion import RigidMotion, move_structure
 from cryosamu.errors import CryosamuError
 from cryosamu.evaluation.correlation import map_model_correlations
-from cryosamu.structure.model import read_model
+from cryosamu.structure.model import heavy_atoms, read_model
 from cryosamu.volume.io import read_map, write_map
 
 RESOLUTION = 5.0
+CENTRE = heavy_atoms(two_helices()).positions.mean(axis=0)
+TURN = Rotation.from_rotvec([0, np.deg2rad(6.0), 0]).as_matrix()
 KEYS = {
     "emdb_id", "pdb_id", "error", "resolution", "cc_box", "cc_mask", "cc_volume", "cc_peaks",
-    "inside", "shift", "shift_length", "correlation_deposited", "correlation_best", "map_sha256",
-    "model_sha256",
+    "inside", "repaired", "motion", "shift",
+    "rotation_angle", "displacement", "correlation_deposited", "correlation_best",
+    "resolved_volumes", "header_offset", "map_sha256", "model_sha256",
 }  # fmt: skip
 
 
@@ -58,7 +63,8 @@ def test_a_good_pair(files):
     assert found.cc_box == direct.cc_box
     assert found.correlation("cc_peaks") == direct.cc_peaks
     assert found.inside == 1.0
-    assert found.shift_length < 0.3
+    assert found.displacement < 0.25
+    assert found.repaired is None
     assert found.map_sha256 == record_of("EMD-9001", "map", map_path).sha256
 
 
@@ -69,7 +75,24 @@ def test_a_model_far_outside_still_gets_its_shift(files, tmp_path):
     assert found.inside == 0
     assert found.cc_mask is None
     assert found.shift == pytest.approx((-300, 0, 0), abs=0.5)
-    assert found.gain > 0.5
+    assert found.significance > 22.5
+    assert found.header_offset is None
+    in_place = measured(*files)
+    assert found.repaired.inside == 1.0
+    assert found.repaired.cc_mask == pytest.approx(in_place.cc_mask, abs=0.01)
+
+
+def test_a_model_in_the_frame_of_voxel_zero_is_told(files, tmp_path):
+    there = write_cif(moved(two_helices(), (24.0, 44.0, 6.0)), tmp_path / "9TST.cif.gz")
+    found = measured(files[0], there)
+    assert found.header_offset.startswith("it equals the map's header origin")
+    assert found.shift == pytest.approx((-24.0, -44.0, -6.0), abs=0.3)
+    turned = two_helices()
+    move_structure(turned, RigidMotion.about(CENTRE, TURN, np.array([24.0, 44.0, 6.0])))
+    found = measured(files[0], write_cif(turned, tmp_path / "9TST.cif.gz"))
+    assert found.shift == pytest.approx((-24.0, -44.0, -6.0), abs=0.5)
+    assert found.rotation_angle == pytest.approx(6.0, abs=0.7)
+    assert found.header_offset is None
 
 
 def test_the_same_pair_gives_the_same_bytes_and_reads_back(files, tmp_path):

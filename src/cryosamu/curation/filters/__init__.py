@@ -50,10 +50,11 @@ def map_filters(settings: CurationSettings) -> tuple[Filter[Measurement], ...]:
     """Return the filters that ask the measurement of map against model.
 
     Alignment comes before the model's place in the box: a shifted model often sticks out, and the
-    shift that would repair it says more.
+    motion that would repair it says more. Where it is repaired, the other two judge that pose.
     """
+    alignment = AlignmentFilter(settings.alignment)
     return (
-        AlignmentFilter(settings.alignment.maximum_shift, settings.alignment.minimum_gain),
-        InsideFilter(settings.alignment.minimum_inside),
-        CorrelationFilter(settings.correlation),
+        alignment,
+        InsideFilter(settings.alignment.minimum_inside, alignment),
+        CorrelationFilter(settings.correlation, alignment),
     )

@@ -2,40 +2,62 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
+from cryosamu.config import AlignmentSettings
 from cryosamu.curation.filter import Decision, Filter, decide
-from cryosamu.curation.measurement import Measurement
+from cryosamu.curation.measurement import Measurement, Numbers
 
 
 @dataclass(frozen=True)
 class AlignmentFilter(Filter[Measurement]):
-    """Drop models that would fit clearly better after a clear shift.
+    """Drop models that fit clearly better in another pose, or keep them there.
 
-    Both must hold: in a map of repeats or without features, poses far away fit as well as the
-    deposited one, but not better.
+    Both must hold: displaced, and better by more than chance. In a map of repeats or without
+    features, poses far away fit as well as the deposited one, but not better.
     """
 
-    maximum_shift: float
-    minimum_gain: float
+    settings: AlignmentSettings
     name = "alignment"
 
     def judge(self, candidate: Measurement) -> Decision:
-        """Judge the length of the best shift in Å, where the correlation gains by it."""
-        length, gain = candidate.shift_length, candidate.gain
-        if length <= self.maximum_shift:
-            reason = f"Its model fits best {length:.1f} Å from where it lies."
-            return decide(True, length, self.maximum_shift, reason)
-        if gain <= self.minimum_gain:
+        """Judge how far the atoms are from the best pose, Å, where that is clearly better."""
+        value, limit = candidate.displacement, self.settings.maximum_displacement
+        if value <= limit:
+            reason = f"Its model lies {value:.2f} Å from where it fits best."
+            return decide(True, value, limit, reason)
+        before, after = candidate.correlation_deposited, candidate.correlation_best
+        if not self._misaligned(candidate):
             reason = (
-                f"A shift of {length:.1f} Å would raise its correlation by {gain:.2f} alone: "
-                "no clearly better place."
+                f"Moving its model by {value:.1f} Å would raise its local correlation from "
+                f"{before:.3f} to {after:.3f} alone, which may be chance: no clearly better pose."
             )
-            return decide(True, length, self.maximum_shift, reason)
+            return decide(True, value, limit, reason)
         x, y, z = candidate.shift
         reason = (
-            f"Its model fits better {length:.1f} Å away: adding ({x:.1f}, {y:.1f}, {z:.1f}) Å "
-            f"raises the local correlation from {candidate.correlation_deposited:.2f} to "
-            f"{candidate.correlation_best:.2f}."
+            f"Its model fits better elsewhere: adding ({x:.1f}, {y:.1f}, {z:.1f}) Å to its centre, "
+            f"{math.hypot(x, y, z):.1f} Å in all, and turning it by "
+            f"{candidate.rotation_angle:.1f}° raises the local correlation from {before:.2f} "
+            f"to {after:.2f}"
         )
-        return decide(False, length, self.maximum_shift, reason)
+        if candidate.header_offset:
+            reason += f"; {candidate.header_offset}"
+        repaired = self.repairs(candidate)
+        return decide(repaired, value, limit, reason + ("; it was moved." if repaired else "."))
+
+    def repairs(self, candidate: Measurement) -> bool:
+        """Return whether the model is used in its best pose instead of the deposited one."""
+        return self.settings.repair and self._misaligned(candidate)
+
+    def numbers(self, candidate: Measurement) -> Numbers:
+        """Return the numbers of the pose in which the model is used."""
+        if self.repairs(candidate) and candidate.repaired is not None:
+            return candidate.repaired
+        return candidate
+
+    def _misaligned(self, candidate: Measurement) -> bool:
+        return (
+            candidate.displacement > self.settings.maximum_displacement
+            and candidate.significance > self.settings.minimum_significance
+        )

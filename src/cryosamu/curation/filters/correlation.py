@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from cryosamu.config import CorrelationSettings
 from cryosamu.curation.filter import Decision, Filter, decide
+from cryosamu.curation.filters.alignment import AlignmentFilter
 from cryosamu.curation.measurement import Measurement
 
 
@@ -14,12 +15,13 @@ class CorrelationFilter(Filter[Measurement]):
     """Keep pairs whose map-model correlation, of the kind configured, is high enough."""
 
     settings: CorrelationSettings
+    alignment: AlignmentFilter
     name = "correlation"
 
     def judge(self, candidate: Measurement) -> Decision:
-        """Judge the correlation at the reported resolution."""
+        """Judge the correlation at the reported resolution, in the pose in which it is used."""
         kind, least = self.settings.kind, self.settings.minimum
-        value = candidate.correlation(kind)
+        value = self.alignment.numbers(candidate).correlation(kind)
         if value is None:
             return decide(False, None, least, f"Its {kind} is not defined for this pair.")
         passed = value >= least
