@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import json
 import shutil
 import threading
 import time
+import tracemalloc
 from collections import namedtuple
 
 import pytest
 from hostile_server import chunked, give, page, status
-from tiny_archive import incompressible
+from tiny_archive import TinyArchive, incompressible
 
 from cryosamu.archive.client import RefusalError
 from cryosamu.archive.fetch import fetch, wanted_map
+from cryosamu.archive.server import ArchiveServer
 from cryosamu.errors import ArchiveError, CryosamuError
 
 FIRST = "ftp.ebi.ac.uk/pub/databases/emdb/structures/EMD-0093/map/emd_0093.map.gz"
@@ -60,72 +61,6 @@ def test_a_healthy_download_and_its_record(hostile, bring, place):
     assert headers["User-Agent"].startswith("CryoSAMU/")
     assert "Range" not in headers
     assert headers["Accept-Encoding"] == "identity"
-
-
-@pytest.fixture
-def receipt(tmp_path):
-    return tmp_path / "store" / "archive" / "receipts" / "emd_0093.map.gz.json"
-
-
-def test_what_is_in_the_store_is_not_asked_for_again(hostile, bring):
-    hostile.behaviours[FIRST] = [give(DATA)]
-    first = bring()
-    again = bring()
-    assert not again.downloaded
-    assert again.record == first.record
-    assert len(hostile.requests) == 1
-
-
-def test_a_receipt_spares_unpacking(hostile, bring, receipt, monkeypatch):
-    hostile.behaviours[FIRST] = [give(DATA)]
-    bring()
-    assert json.loads(receipt.read_text())["sha256"] == hashlib.sha256(DATA).hexdigest()
-    monkeypatch.setattr(gzip, "open", lambda *_: pytest.fail("unpacked although vouched for"))
-    assert not bring().downloaded
-
-
-def test_a_file_put_there_by_hand_gets_a_receipt(hostile, bring, place, receipt):
-    place.parent.mkdir(parents=True)
-    place.write_bytes(DATA)
-    fetched = bring()
-    assert (fetched.downloaded, fetched.record.bytes) == (False, len(DATA))
-    assert json.loads(receipt.read_text())["bytes"] == len(DATA)
-    assert hostile.requests == []
-
-
-@pytest.mark.parametrize("other", [gzip.compress(b"someone else's map"), DATA[:-1] + b"!"])
-def test_a_file_that_differs_from_its_receipt_is_fetched_again(hostile, bring, place, other):
-    hostile.behaviours[FIRST] = [give(DATA)]
-    bring()
-    place.write_bytes(other)
-    assert bring().downloaded
-    assert place.read_bytes() == DATA
-
-
-def test_a_file_that_differs_and_cannot_be_had_again_is_gone(hostile, bring, place):
-    hostile.behaviours[FIRST] = [give(DATA), status(404)]
-    bring()
-    place.write_bytes(gzip.compress(b"someone else's map"))
-    with pytest.raises(RefusalError, match="404"):
-        bring()
-    assert not place.exists()
-
-
-@pytest.mark.parametrize("left", [b"", b"no json", b'{"bytes": "many"}'])
-def test_a_damaged_receipt_vouches_for_nothing(hostile, bring, place, receipt, left):
-    hostile.behaviours[FIRST] = [give(DATA)]
-    bring()
-    receipt.write_bytes(left)
-    assert bring().downloaded
-    assert place.read_bytes() == DATA
-
-
-def test_a_damaged_file_without_a_receipt_is_fetched_again(hostile, bring, place):
-    hostile.behaviours[FIRST] = [give(DATA)]
-    place.parent.mkdir(parents=True)
-    place.write_bytes(DATA[:1000])
-    assert bring().downloaded
-    assert place.read_bytes() == DATA
 
 
 def test_a_dropped_connection_goes_on_by_range(hostile, bring, place):
@@ -363,6 +298,22 @@ def test_a_transfer_that_crawls_is_given_up(hostile, bring, start):
     hostile.behaviours[FIRST] = [give(DATA, first=start, piece=10, delay=0.05)]
     with pytest.raises(RefusalError, match="bytes a second"):
         bring(timeout_seconds=0.2, retries=1)
+
+
+def test_a_large_map_is_never_in_memory(client_for, tmp_path):
+    archive = TinyArchive(tmp_path / "archive")
+    data = gzip.compress(incompressible(48_000_000), compresslevel=0, mtime=0)
+    archive.write(FIRST, data)
+    with ArchiveServer(archive.root).running() as server:
+        client = client_for(server.url)
+        tracemalloc.start()
+        try:
+            record = fetch(client, wanted_map("EMD-93", client.settings, tmp_path)).record
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert record.bytes == len(data)
+    assert peak < 8_000_000
 
 
 def test_two_at_once_download_once(hostile, bring, place):

@@ -1,8 +1,9 @@
-"""What the store holds, once the archive has something else; and half maps."""
+"""What the store holds: vouched for by receipts, refreshed when told; and half maps."""
 
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 
 import pytest
@@ -35,6 +36,72 @@ def bring(hostile, client_for, tmp_path):
 @pytest.fixture
 def place(tmp_path):
     return tmp_path / "store" / "archive" / "maps" / "emd_0093.map.gz"
+
+
+@pytest.fixture
+def receipt(tmp_path):
+    return tmp_path / "store" / "archive" / "receipts" / "emd_0093.map.gz.json"
+
+
+def test_what_is_in_the_store_is_not_asked_for_again(hostile, bring):
+    hostile.behaviours[FIRST] = [give(OLD)]
+    first = bring()
+    again = bring()
+    assert not again.downloaded
+    assert again.record == first.record
+    assert len(hostile.requests) == 1
+
+
+def test_a_receipt_spares_unpacking(hostile, bring, receipt, monkeypatch):
+    hostile.behaviours[FIRST] = [give(OLD)]
+    bring()
+    assert json.loads(receipt.read_text())["sha256"] == hashlib.sha256(OLD).hexdigest()
+    monkeypatch.setattr(gzip, "open", lambda *_: pytest.fail("unpacked although vouched for"))
+    assert not bring().downloaded
+
+
+def test_a_file_put_there_by_hand_gets_a_receipt(hostile, bring, place, receipt):
+    place.parent.mkdir(parents=True)
+    place.write_bytes(OLD)
+    fetched = bring()
+    assert (fetched.downloaded, fetched.record.bytes) == (False, len(OLD))
+    assert json.loads(receipt.read_text())["bytes"] == len(OLD)
+    assert hostile.requests == []
+
+
+@pytest.mark.parametrize("other", [gzip.compress(b"someone else's map"), OLD[:-1] + b"!"])
+def test_a_file_that_differs_from_its_receipt_is_fetched_again(hostile, bring, place, other):
+    hostile.behaviours[FIRST] = [give(OLD)]
+    bring()
+    place.write_bytes(other)
+    assert bring().downloaded
+    assert place.read_bytes() == OLD
+
+
+def test_a_file_that_differs_and_cannot_be_had_again_is_gone(hostile, bring, place):
+    hostile.behaviours[FIRST] = [give(OLD), status(404)]
+    bring()
+    place.write_bytes(gzip.compress(b"someone else's map"))
+    with pytest.raises(RefusalError, match="404"):
+        bring()
+    assert not place.exists()
+
+
+@pytest.mark.parametrize("left", [b"", b"no json", b'{"bytes": "many"}'])
+def test_a_damaged_receipt_vouches_for_nothing(hostile, bring, place, receipt, left):
+    hostile.behaviours[FIRST] = [give(OLD)]
+    bring()
+    receipt.write_bytes(left)
+    assert bring().downloaded
+    assert place.read_bytes() == OLD
+
+
+def test_a_damaged_file_without_a_receipt_is_fetched_again(hostile, bring, place):
+    hostile.behaviours[FIRST] = [give(OLD)]
+    place.parent.mkdir(parents=True)
+    place.write_bytes(OLD[:1000])
+    assert bring().downloaded
+    assert place.read_bytes() == OLD
 
 
 @pytest.fixture
