@@ -14,10 +14,9 @@ from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
-from urllib3 import BaseHTTPResponse, Retry
-from urllib3.exceptions import InvalidHeader
 
 from cryosamu.archive.pace import BrokenTransferError, pieces
+from cryosamu.archive.patience import LONGEST_WAIT_SECONDS, PatientRetry
 from cryosamu.archive.redirects import (
     ElsewhereError,
     UnledSession,
@@ -33,7 +32,6 @@ _BUSY_STATUS = frozenset({429, 503})
 _PASSING_STATUS = frozenset({408, 425, 500, 502, 504}) | _BUSY_STATUS
 _MOST_REDIRECTS = 5
 _NOTHING = frozenset({204})
-_LONGEST_WAIT_SECONDS = 300.0
 _LARGEST_ANSWER_BYTES = 256 * 2**20
 
 
@@ -60,23 +58,6 @@ class BusyError(NoAnswerError):
     """The archive asks us to come back later."""
 
 
-class _PatientRetry(Retry):
-    """Retry that honours Retry-After, in seconds or as a date, but not for hours.
-
-    It never asks again at once, as its parent does after a first failure.
-    """
-
-    def get_backoff_time(self) -> float:
-        return max(super().get_backoff_time(), float(self.backoff_factor))
-
-    def get_retry_after(self, response: BaseHTTPResponse) -> float | None:
-        try:
-            seconds = super().get_retry_after(response)
-        except InvalidHeader:
-            return None
-        return None if seconds is None else min(seconds, _LONGEST_WAIT_SECONDS)
-
-
 class ArchiveClient:
     """A session with the archives: retries with back-off and jitter, one delay a host, timeouts.
 
@@ -101,13 +82,13 @@ class ArchiveClient:
         self._trusted = trusted_origins(settings)
         if settings.mirror_root is not None and is_loopback(settings.mirror_root):
             self._session.trust_env = False
-        retry = _PatientRetry(
+        retry = PatientRetry(
             total=settings.retries,
             allowed_methods=frozenset({"GET", "POST"}),
             status_forcelist=_PASSING_STATUS,
             backoff_factor=settings.seconds_between_requests,
             backoff_jitter=settings.seconds_between_requests,
-            backoff_max=_LONGEST_WAIT_SECONDS,
+            backoff_max=LONGEST_WAIT_SECONDS,
             raise_on_status=False,
         )
         for scheme in ("https://", "http://"):
@@ -266,7 +247,7 @@ class ArchiveClient:
     def pause(self, failures: int) -> None:
         """Wait after the `failures`-th failure in a row (from 0): back-off with jitter."""
         delay = self.settings.seconds_between_requests
-        time.sleep(min(delay * (2**failures + random.random()), _LONGEST_WAIT_SECONDS))
+        time.sleep(min(delay * (2**failures + random.random()), LONGEST_WAIT_SECONDS))
 
     def _whole_body(self, response: requests.Response, url: str) -> bytes:
         body = bytearray()
