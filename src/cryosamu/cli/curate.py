@@ -80,9 +80,12 @@ def curate_models(
         Path, typer.Option(help="Where the components of similar entries go (Parquet).")
     ],
     output: OutputOption,
+    threads: Annotated[int, typer.Option(help="Threads of the clustering.", min=1)] = 1,
     config: ConfigOption = None,
 ) -> None:
     """Judge the models: composition, completeness; then keep the best of similar entries.
+
+    The number of threads does not change the result. Temporary files go beside the output.
 
     Example: `cryosamu curate models catalogue.parquet --decisions metadata.parquet
     --fetches fetches -o models.parquet --clusters clusters.parquet`
@@ -96,7 +99,9 @@ def curate_models(
     settings = read_config(config).curation
     entries = entries_of(read_table(catalogue, CATALOGUE))
     passed = survivors(entries, read_table(decisions, DECISIONS))
-    judged, components = judge_models(passed, read_fetched(fetches, "model"), settings)
+    judged, components = judge_models(
+        passed, read_fetched(fetches, "model"), settings, threads, output.parent
+    )
     write_table(clusters, components, CLUSTERS)
     write_table(output, judged, DECISIONS)
     _show_funnel(judged)

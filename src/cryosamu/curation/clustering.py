@@ -5,6 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from cryosamu.config import ClusteringSettings
 from cryosamu.curation.entry import emdb_number
@@ -27,8 +34,8 @@ class Membership:
     representative_resolution
         Its reported resolution, Å.
     identity
-        Highest identity, 0 to 1, of a chain of this entry to a similar chain of another; None
-        where there is none.
+        Highest identity found, 0 to 1, of a chain of this entry to a similar chain of another;
+        None where there is none.
     """
 
     emdb_id: str
@@ -39,10 +46,42 @@ class Membership:
     identity: float | None
 
 
+@dataclass(frozen=True)
+class _Ownership:
+    """Which entry has which sequence: one element of `entry` and `sequence` a case.
+
+    Attributes
+    ----------
+    sequences
+        Each sequence once, sorted.
+    entry, sequence
+        int64 [cases]: numbers of the entry and of the sequence.
+    """
+
+    sequences: list[str]
+    entry: NDArray[np.int64]
+    sequence: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, chains: Iterable[Iterable[str]]) -> _Ownership:
+        """Collapse equal chains; those of unknown residues alone are left out."""
+        owners: dict[str, set[int]] = defaultdict(set)
+        for number, sequences in enumerate(chains):
+            for text in sequences:
+                if text.strip("X"):
+                    owners[text].add(number)
+        unique = sorted(owners)
+        cases = [(one, place) for place, text in enumerate(unique) for one in sorted(owners[text])]
+        entry, sequence = np.array(cases, dtype=np.int64).reshape(-1, 2).T
+        return cls(unique, entry, sequence)
+
+
 def cluster_entries(
     sequences: Mapping[str, Iterable[str]],
     resolutions: Mapping[str, float],
     settings: ClusteringSettings,
+    threads: int = 1,
+    folder: Path | None = None,
 ) -> dict[str, Membership]:
     """Connect entries that share similar protein chains.
 
@@ -56,66 +95,49 @@ def cluster_entries(
         EMDB id to the sequences of the entry's protein chains.
     resolutions
         EMDB id to the reported resolution, Å.
+    threads, folder
+        As `find_similar` takes them; neither changes the result.
     """
-    owners: dict[str, set[str]] = defaultdict(set)
-    for emdb_id, chains in sequences.items():
-        for sequence in chains:
-            if sequence.strip("X"):
-                owners[sequence].add(emdb_id)
-    links = _links(owners, settings)
-    components = _components(sequences, links)
-    closest: dict[str, float] = {}
-    for (first, second), identity in links.items():
-        for emdb_id in (first, second):
-            closest[emdb_id] = max(identity, closest.get(emdb_id, 0.0))
+    names = list(sequences)
+    owned = _Ownership.of(sequences.values())
+    pairs = find_similar(owned.sequences, settings, threads, folder)
+    closest = _closest(len(names), owned, pairs)
     found = {}
-    for members in components:
+    for numbers in _components(len(names), owned, pairs):
+        members = [names[number] for number in numbers]
         best = min(members, key=lambda one: (resolutions[one], emdb_number(one)))
         name = min(members, key=emdb_number)
-        for emdb_id in members:
-            found[emdb_id] = Membership(
-                emdb_id, name, len(members), best, resolutions[best], closest.get(emdb_id)
+        for number in numbers:
+            identity = None if np.isnan(closest[number]) else float(closest[number])
+            found[names[number]] = Membership(
+                names[number], name, len(members), best, resolutions[best], identity
             )
-    return {emdb_id: found[emdb_id] for emdb_id in sequences}
+    return {emdb_id: found[emdb_id] for emdb_id in names}
 
 
-def _links(
-    owners: Mapping[str, set[str]], settings: ClusteringSettings
-) -> dict[tuple[str, str], float]:
-    """Return pairs of entries with similar chains and their identity: enough to connect them.
-
-    All owners of one sequence are linked to its first owner, not each to each: a sequence with a
-    thousand owners then has a thousand links instead of half a million.
-    """
-    unique = sorted(owners)
-    first_owner = [min(owners[sequence], key=emdb_number) for sequence in unique]
-    links: dict[tuple[str, str], float] = {}
-    for sequence, first in zip(unique, first_owner, strict=True):
-        for other in owners[sequence] - {first}:
-            links[first, other] = 1.0
-    for pair in find_similar(unique, settings):
-        ends = first_owner[pair.first], first_owner[pair.second]
-        if ends[0] != ends[1]:
-            links[ends] = max(pair.identity, links.get(ends, 0.0))
-    return links
+def _components(count: int, owned: _Ownership, pairs: pd.DataFrame) -> list[NDArray[np.int64]]:
+    """Return the entries of each connected component of the graph of entries and sequences."""
+    size = count + len(owned.sequences)
+    first = np.concatenate([owned.entry, count + pairs["first"].to_numpy()])
+    second = np.concatenate([count + owned.sequence, count + pairs["second"].to_numpy()])
+    graph = coo_array((np.ones(len(first), dtype=np.int8), (first, second)), shape=(size, size))
+    labels = connected_components(graph, directed=False)[1][:count]
+    order = np.argsort(labels, kind="stable")
+    borders = np.flatnonzero(np.diff(labels[order])) + 1
+    return np.split(order, borders) if count else []
 
 
-def _components(entries: Iterable[str], links: Iterable[tuple[str, str]]) -> list[list[str]]:
-    """Return the connected components of a graph."""
-    neighbours: dict[str, list[str]] = defaultdict(list)
-    for first, second in links:
-        neighbours[first].append(second)
-        neighbours[second].append(first)
-    seen: set[str] = set()
-    components = []
-    for start in entries:
-        if start in seen:
-            continue
-        seen.add(start)
-        members = [start]
-        for member in members:
-            fresh = [one for one in neighbours[member] if one not in seen]
-            seen.update(fresh)
-            members.extend(dict.fromkeys(fresh))
-        components.append(members)
-    return components
+def _closest(count: int, owned: _Ownership, pairs: pd.DataFrame) -> NDArray[np.float64]:
+    """Return each entry's highest identity to a chain of another entry; NaN where it has none."""
+    owners = np.bincount(owned.sequence, minlength=len(owned.sequences))
+    sole = np.full(len(owned.sequences), -1)
+    alone = owners[owned.sequence] == 1
+    sole[owned.sequence[alone]] = owned.entry[alone]
+    best = np.where(owners > 1, 1.0, -np.inf)
+    for one, other in (("first", "second"), ("second", "first")):
+        mine, theirs = pairs[one].to_numpy(), pairs[other].to_numpy()
+        of_another = (sole[mine] != sole[theirs]) | (sole[theirs] < 0)
+        np.maximum.at(best, mine[of_another], pairs["identity"].to_numpy()[of_another])
+    closest = np.full(count, -np.inf)
+    np.maximum.at(closest, owned.entry, best[owned.sequence])
+    return np.where(np.isfinite(closest), closest, np.nan)

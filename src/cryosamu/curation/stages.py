@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import partial
+from pathlib import Path
 
 import pandas as pd
 from tqdm import tqdm
@@ -93,7 +94,11 @@ def judge_metadata(
 
 
 def judge_models(
-    entries: Mapping[str, Entry], records: Mapping[str, FetchRecord], settings: CurationSettings
+    entries: Mapping[str, Entry],
+    records: Mapping[str, FetchRecord],
+    settings: CurationSettings,
+    threads: int = 1,
+    folder: Path | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Look into the models of entries and keep the best resolved of each connected component.
 
@@ -103,6 +108,8 @@ def judge_models(
         Those that the metadata let through.
     records
         PDB id to what became of its download.
+    threads, folder
+        Of the clustering, which writes its temporary files there; neither changes the result.
 
     Returns
     -------
@@ -123,6 +130,8 @@ def judge_models(
         {key: facts.sequences for key, facts in passed.items()},
         {key: entries[key].resolution or float("inf") for key in passed},
         settings.clustering,
+        threads,
+        folder,
     )
     redundancy = RedundancyFilter(settings.clustering.identity, settings.clustering.candidates)
     ranks = _ranks({key: member.cluster for key, member in members.items()}, entries)

@@ -1,12 +1,15 @@
-import numpy as np
+from collections import defaultdict
+from unittest import mock
+
+import pandas as pd
 import pytest
-import scipy.sparse
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from real_proteins import PROTEINS
 
 from cryosamu.config import ClusteringSettings
-from cryosamu.curation.clustering import _components, cluster_entries
+from cryosamu.curation import clustering
+from cryosamu.curation.clustering import cluster_entries
 from cryosamu.curation.filters.redundancy import RedundancyFilter, Standing
 
 SETTINGS = ClusteringSettings()
@@ -93,21 +96,54 @@ def test_no_entries_no_clusters():
     assert clustered({}) == {}
 
 
+def test_copies_of_a_chain_in_an_entry_count_once():
+    """A capsid of 60 copies and their X-only neighbours is connected as a single chain is."""
+    capsid = [PROTEINS["trypsin"]] * 60 + ["X" * 40] * 60
+    members = clustered({"EMD-1": capsid, "EMD-2": [PROTEINS["trypsin"]], "EMD-3": ["X" * 40]})
+    assert clusters_of(members) == {"EMD-1": "EMD-1", "EMD-2": "EMD-1", "EMD-3": "EMD-3"}
+    assert members["EMD-1"].size == 2
+
+
+def test_the_identity_told_is_to_another_entry():
+    """Haemoglobin's own two chains are similar; what counts is the chain of the other entry."""
+    alone = {"EMD-1": ENTRIES["EMD-2001"], "EMD-2": [PROTEINS["green fluorescent protein"]]}
+    assert clustered(alone)["EMD-1"].identity is None
+    both = clustered(alone | {"EMD-3": [PROTEINS["haemoglobin beta"]]})
+    assert both["EMD-1"].identity == both["EMD-3"].identity == 1.0
+    near = clustered({"EMD-1": [PROTEINS["ubiquitin"]], "EMD-2": [PROTEINS["NEDD8"]] * 2})
+    assert near["EMD-1"].identity == near["EMD-2"].identity == pytest.approx(0.58, abs=0.03)
+
+
 @settings(deadline=None)
 @given(
-    st.integers(1, 12).flatmap(
-        lambda n: st.tuples(
-            st.just(n), st.lists(st.tuples(st.integers(0, n - 1), st.integers(0, n - 1)))
-        )
-    )
+    st.lists(st.frozensets(st.integers(0, 9), max_size=3), max_size=12),
+    st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), max_size=6),
 )
-def test_components_agree_with_scipy(graph):
-    size, edges = graph
-    names = [str(index) for index in range(size)]
-    found = _components(names, [(names[a], names[b]) for a, b in edges])
-    rows, columns = ([a for a, _ in edges], [b for _, b in edges])
-    matrix = scipy.sparse.coo_array((np.ones(len(edges)), (rows, columns)), (size, size))
-    count, labels = scipy.sparse.csgraph.connected_components(matrix, directed=False)
-    expected = {frozenset(names[i] for i in np.flatnonzero(labels == k)) for k in range(count)}
-    assert {frozenset(members) for members in found} == expected
-    assert sorted(name for members in found for name in members) == sorted(names)
+def test_components_agree_with_joining_sets(chains, alike):
+    """The slow way: join any two groups of entries that share a sequence or similar ones."""
+    names = [f"EMD-{number}" for number in range(len(chains))]
+    letters = "ACDEFGHIKL"
+    texts = [{letters[one] for one in some} for some in chains]
+    present = sorted(set().union(*texts)) if texts else []
+    places = {text: place for place, text in enumerate(present)}
+    links = {
+        tuple(sorted((places[letters[a]], places[letters[b]])))
+        for a, b in alike
+        if a != b and {letters[a], letters[b]} <= set(present)
+    }
+    table = pd.DataFrame(sorted(links), columns=["first", "second"], dtype="int64")
+    with mock.patch.object(clustering, "find_similar", return_value=table.assign(identity=0.5)):
+        members = cluster_entries(
+            dict(zip(names, texts, strict=True)), dict.fromkeys(names, 5.0), SETTINGS
+        )
+    groups = [({name}, set(map(places.get, text))) for name, text in zip(names, texts, strict=True)]
+    for edge in [*links, *((place, place) for place in places.values())]:
+        hit = [group for group in groups if group[1] & set(edge)]
+        groups = [group for group in groups if group not in hit]
+        if hit:
+            groups.append((set().union(*(a for a, _ in hit)), set().union(*(b for _, b in hit))))
+    expected = {frozenset(entries) for entries, _ in groups}
+    found = defaultdict(set)
+    for name, member in members.items():
+        found[member.cluster].add(name)
+    assert {frozenset(one) for one in found.values()} == expected
