@@ -170,9 +170,11 @@ def residue_change(describer: Describer, before: Chains, after: Chains) -> float
     return float(torch.cat(ratios).median())
 
 
-def map_models() -> Iterator[tuple[str, Chains]]:
+def map_models(largest: int) -> Iterator[tuple[str, Chains]]:
     """Yield the name and the protein chains of each model that belongs to a map."""
     for item in json.loads((DATA / "maps" / "index.json").read_text()):
+        if item["residues"] > largest:
+            continue
         chains = protein_chains(read_model(DATA / item["model"]))
         # A chain without backbone tells an encoder nothing.
         yield f"{item['emdb']} {item['part']}", [c for c in chains if c.observed.any()]
@@ -207,12 +209,12 @@ def summary(values: Sequence[float]) -> dict[str, float]:
 
 
 def changes_of_models(
-    describer: Describer, gallery: dict[str, Pooled]
+    describer: Describer, gallery: dict[str, Pooled], largest: int
 ) -> tuple[list[dict[str, object]], dict[str, dict[str, object]]]:
     """Return a row a model and change, and the summary of each change."""
     rows: list[dict[str, object]] = []
     means = MeanToken(gallery)
-    for name, chains in tqdm(list(map_models()), disable=None, desc="maps"):
+    for name, chains in tqdm(list(map_models(largest)), disable=None, desc="maps"):
         original = describer.tokens(chains)
         for change, apply in CHANGES.items():
             if apply is reversed_order and len(chains) == 1:
@@ -253,7 +255,10 @@ def changes_of_models(
 
 
 def retrieval(
-    describer: Describer, known: list[tuple[str, Chains]], gallery: dict[str, Pooled]
+    describer: Describer,
+    known: list[tuple[str, Chains]],
+    gallery: dict[str, Pooled],
+    queries: int,
 ) -> dict[str, dict[str, float]]:
     """Return how often a changed copy finds its original first, by change and description."""
     means = MeanToken(gallery)
@@ -262,7 +267,7 @@ def retrieval(
         if apply is reversed_order:
             continue
         ranks: dict[str, list[int]] = {"mean_token": [], "tokens": []}
-        for index, (_, chains) in enumerate(tqdm(known, disable=None, desc=change)):
+        for index, (_, chains) in enumerate(tqdm(known[:queries], disable=None, desc=change)):
             query = describer.tokens(apply(chains))
             describer.forget()
             near = {
@@ -290,6 +295,8 @@ def main() -> None:
     parser.add_argument("--proteins", type=int, default=200)
     parser.add_argument("--smallest", type=int, default=60, help="residues of a protein")
     parser.add_argument("--largest", type=int, default=600, help="residues of a protein")
+    parser.add_argument("--queries", type=int, help="proteins that are looked for; all")
+    parser.add_argument("--largest-model", type=int, default=10**6, help="of a map, residues")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--output", type=Path)
     given = parser.parse_args()
@@ -310,7 +317,7 @@ def main() -> None:
     for name, chains in tqdm(known, disable=None, desc="proteins"):
         gallery[name] = describer.tokens(chains)
         describer.forget()
-    rows, summaries = changes_of_models(describer, gallery)
+    rows, summaries = changes_of_models(describer, gallery, given.largest_model)
     result = {
         "date": time.strftime("%Y-%m-%d"),
         "software": software_versions(),
@@ -319,7 +326,8 @@ def main() -> None:
         "proteins": len(known),
         "residues_of_proteins": summary([sum(len(c.sequence) for c in cs) for _, cs in known]),
         "changes": summaries,
-        "retrieval": retrieval(describer, known, gallery),
+        "queries": given.queries or len(known),
+        "retrieval": retrieval(describer, known, gallery, given.queries or len(known)),
         "models": rows,
     }
     text = json.dumps(result, indent=1, ensure_ascii=False)

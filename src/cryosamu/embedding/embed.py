@@ -34,6 +34,8 @@ class ChainEmbedding:
         bool [residues]: the encoder saw the residue; other rows mean nothing.
     vectors
         float32 [residues, width].
+    doubled
+        As in `ProteinChain`.
     """
 
     author_id: str
@@ -43,6 +45,7 @@ class ChainEmbedding:
     residue_ids: tuple[str, ...]
     observed: NDArray[np.bool_]
     vectors: NDArray[np.float32]
+    doubled: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -104,7 +107,13 @@ class StructureEmbedding:
             for chain in self.chains
             if 2 * chain.observed.sum() < len(chain.observed)
         ]
-        return refused + sparse
+        doubled = [
+            f"chain {chain.author_id} has two residues each under {', '.join(chain.doubled)}; the "
+            "first was taken."
+            for chain in self.chains
+            if chain.doubled
+        ]
+        return refused + sparse + doubled
 
 
 def model_id_of(path: Path | str) -> str:
@@ -156,6 +165,7 @@ def embed_model(
                 chain.residue_ids,
                 encoder.visible(chain),
                 rows_of[source],
+                chain.doubled,
             )
             for chain, source in zip(chains, sources, strict=True)
         ),

@@ -45,6 +45,8 @@ class ProteinChain:
         of a residue that lacks N, CA or C, and in the O row where only O is missing.
     observed
         bool [residues]: N, CA and C are all there.
+    doubled
+        Ids under which the file has two residues of one name; the atoms of the first are taken.
     """
 
     author_id: str
@@ -56,6 +58,7 @@ class ProteinChain:
     residue_names: tuple[str, ...]
     backbone: NDArray[np.float32]
     observed: NDArray[np.bool_]
+    doubled: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -159,7 +162,14 @@ def _protein_chain(
         residue_names=tuple(residue.name for residue in residues),
         backbone=backbone,
         observed=observed,
+        doubled=tuple(str(residue.seqid) for residue in residues if _is_doubled(residue)),
     )
+
+
+def _is_doubled(residue: gemmi.Residue) -> bool:
+    """Return whether an atom is there twice in one conformer."""
+    atoms = [(atom.name, atom.altloc) for atom in residue]
+    return len(set(atoms)) < len(atoms)
 
 
 def _one_conformer(residue: gemmi.Residue) -> list[gemmi.Atom | None]:

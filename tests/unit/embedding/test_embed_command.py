@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 
@@ -7,7 +8,9 @@ from typer.testing import CliRunner
 
 from cryosamu.cli import embed as command
 from cryosamu.cli.options import application
+from cryosamu.embedding.store import EmbeddingStore
 from cryosamu.embedding.tokens import read_tokens, read_tokens_header
+from cryosamu.embedding.verify import StoreReport, verify_store
 from cryosamu.errors import CryosamuError
 
 SCRIPT = """
@@ -81,18 +84,15 @@ def test_many_models_by_the_store(run, model_path, second_model, config, tmp_pat
     }
 
 
-def test_tokens_are_the_same_bytes_in_another_process(
+def test_tokens_are_the_same_bytes_from_the_encoder_and_from_the_store(
     run, model_path, second_model, config, tmp_path
 ):
-    here, there, stored = (tmp_path / f"{name}.safetensors" for name in ("a", "b", "c"))
+    here, stored = (tmp_path / f"{name}.safetensors" for name in ("a", "b"))
     run(model_path, second_model, "--pooled", here, "--config", config)
-    arguments = [model_path, second_model, "--pooled", there, "--config", config]
-    subprocess.run([sys.executable, "-c", SCRIPT, *map(str, arguments)], check=True)
-    for _ in range(2):  # from the encoder, then from the store
+    for _ in range(2):
         options = ("--store", tmp_path / "store", "--pooled", stored, "--config", config)
         run(second_model, model_path, *options)
         assert stored.read_bytes() == here.read_bytes()
-    assert there.read_bytes() == here.read_bytes()
 
 
 def test_both_outputs_at_once(run, model_path, config, tmp_path):
@@ -103,9 +103,83 @@ def test_both_outputs_at_once(run, model_path, config, tmp_path):
         assert file["Axp"].shape == (50, 128)
 
 
+def test_the_store_alone_is_enough(run, model_path, second_model, config, tmp_path):
+    options = ("--store", tmp_path / "store", "--config", config)
+    assert run(model_path, second_model, *options).exit_code == 0
+    assert len(list((tmp_path / "store").rglob("*.npz"))) == 2
+
+
+def test_a_touched_structure_is_found_and_a_changed_one_embedded_again(
+    run, model_path, config, tmp_path
+):
+    path = tmp_path / "model.pdb"
+    path.write_bytes(model_path.read_bytes())
+    options = (path, "--store", tmp_path / "store", "--config", config)
+    assert run(*options).stderr.startswith("embedded MODEL")
+    os.utime(path, (1, 1))
+    path.write_text("REMARK   1 a remark\n" + path.read_text())
+    assert run(*options).stderr == "MODEL is in the store\n"
+    lines = path.read_text().splitlines(keepends=True)
+    first = next(number for number, line in enumerate(lines) if line.startswith("ATOM"))
+    x = float(lines[first][30:38])
+    lines[first] = f"{lines[first][:30]}{x + 0.001:8.3f}{lines[first][38:]}"
+    path.write_text("".join(lines))
+    assert run(*options).stderr.startswith("embedded MODEL")
+
+
+def test_the_number_of_workers_changes_nothing(run, model_path, second_model, config, tmp_path):
+    models = [model_path, second_model]
+    for letter in "xy":
+        models.append(tmp_path / f"{letter}.pdb")
+        models[-1].write_bytes(model_path.read_bytes().replace(b" A ", f" {letter} ".encode()))
+    contents = []
+    for workers in (1, 2):
+        pooled = tmp_path / f"{workers}.safetensors"
+        options = ("--pooled", pooled, "--config", config, "--workers", workers)
+        result = run(*models, *options, "--store", tmp_path / f"store{workers}")
+        assert result.exit_code == 0
+        contents.append(pooled.read_bytes())
+        named = [line.split()[1] for line in result.stderr.splitlines() if "embedded" in line]
+        # Which worker is the first to know a structure is a matter of chance.
+        assert named[:2] == ["5NI1_PART", "OTHER"]
+    assert contents[0] == contents[1]
+    stores = [
+        {path.name: path.read_bytes() for path in (tmp_path / f"store{n}").rglob("*.npz")}
+        for n in (1, 2)
+    ]
+    assert stores[0] == stores[1]
+
+
+def test_a_fault_in_a_worker_is_one_sentence(run, model_path, write_model, config, tmp_path):
+    trace = write_model("trace.pdb", atoms=("CA",))
+    options = ("--pooled", tmp_path / "t.safetensors", "--config", config, "--workers", 2)
+    with pytest.raises(CryosamuError, match=r"trace\.pdb: no chain has a residue with"):
+        run(trace, model_path, *options)
+    assert not (tmp_path / "t.safetensors").exists()
+
+
+def test_processes_that_share_a_store_agree(run, model_path, second_model, config, tmp_path):
+    store = tmp_path / "store"
+    outputs = [tmp_path / f"{number}.safetensors" for number in range(2)]
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-c", SCRIPT, model_path, second_model, "--store", store,
+             "--pooled", output, "--config", config]
+        )
+        for output in outputs
+    ]  # fmt: skip
+    assert [process.wait() for process in running] == [0, 0]
+    here = tmp_path / "here.safetensors"
+    run(model_path, second_model, "--pooled", here, "--config", config)
+    assert {output.read_bytes() for output in outputs} == {here.read_bytes()}
+    assert verify_store(EmbeddingStore(store)) == StoreReport(2, 0, ())
+
+
 def test_what_makes_no_sense_is_one_sentence(run, model_path, second_model, tmp_path):
     with pytest.raises(CryosamuError, match="nowhere to write"):
         run(model_path)
+    with pytest.raises(CryosamuError, match="there is no model to embed"):
+        run("--pooled", tmp_path / "t.safetensors")
     with pytest.raises(CryosamuError, match="-o takes one model, and there are 2"):
         run(model_path, second_model, "-o", tmp_path / "out.npz")
     with pytest.raises(CryosamuError, match="goes by the same name, OTHER, as"):

@@ -1,3 +1,4 @@
+import dataclasses
 import gzip
 
 import numpy as np
@@ -95,6 +96,48 @@ def test_ca_only_chains_are_refused(write_model, protein_mpnn):
     path = write_model("trace.pdb", atoms=("CA",))
     with pytest.raises(ModelError, match=r"trace\.pdb: no chain has a residue with the backbone"):
         embed_model(path, protein_mpnn, PER_CHAIN)
+
+
+def test_a_ca_only_chain_is_left_out_and_named(
+    model_path, write_model, protein_mpnn, tmp_path, members_and_metadata
+):
+    whole = model_path.read_text().splitlines()
+    trace = write_model("trace.pdb", atoms=("CA",), letters="T").read_text().splitlines()
+    path = tmp_path / "mixed.pdb"
+    atoms = [line for line in [*trace, *whole] if line.startswith(("ATOM", "TER"))]
+    path.write_text("\n".join([*atoms, "END", ""]))
+    found = embed_model(path, protein_mpnn, PER_CHAIN)
+    assert [chain.author_id for chain in found.chains] == ["A", "B"]
+    assert [chain.author_id for chain in found.refused] == ["T"]
+    (note,) = found.notes
+    assert note.startswith("chain T has no residue with the backbone atoms")
+    alone = embed_model(model_path, protein_mpnn, PER_CHAIN)
+    np.testing.assert_array_equal(found.chains[1].vectors, alone.chains[1].vectors)
+    write_embedding(tmp_path / "out.npz", found)
+    _, metadata = members_and_metadata(tmp_path / "out.npz")
+    assert metadata["chains_refused"] == [
+        {"author_id": "T", "label_id": "Txp", "entity_id": found.refused[0].entity_id}
+    ]
+    assert metadata["notes"] == [note]
+
+
+def test_a_chain_with_little_backbone_is_embedded_and_named(write_model, protein_mpnn, tmp_path):
+    lines = write_model("sparse.pdb").read_text().splitlines(keepends=True)
+    lines = [line for line in lines if line.startswith("ATOM")]
+    kept = [line for line in lines if line[12:16].strip() == "CA" or int(line[22:26]) < 4]
+    path = tmp_path / "thin.pdb"
+    path.write_text("".join(kept))
+    found = embed_model(path, protein_mpnn, PER_CHAIN)
+    assert found.chains[0].observed.sum() == 3
+    assert found.notes == ["chain A has a backbone in only 3 of 40 residues."]
+
+
+def test_chains_of_one_name_are_refused_in_a_file(model_path, protein_mpnn, tmp_path):
+    found = embed_model(model_path, protein_mpnn, PER_CHAIN)
+    twice = dataclasses.replace(found, chains=(found.chains[0], found.chains[0]))
+    with pytest.raises(ModelError, match="2 chains have the label id Axp"):
+        write_embedding(tmp_path / "out.npz", twice)
+    assert not (tmp_path / "out.npz").exists()
 
 
 def test_nucleic_acid_alone_is_refused(write_model, protein_mpnn):

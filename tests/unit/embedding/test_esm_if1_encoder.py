@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 import torch
 
+from cryosamu.archive.server import EMBEDDED
 from cryosamu.embedding.esm_if1 import messages, package
 from cryosamu.embedding.esm_if1.encoder import EsmIf1
-from cryosamu.structure.model import ProteinChain
+from cryosamu.embedding.store import entry_for
+from cryosamu.structure.model import ProteinChain, protein_chains, read_model
 
 
 @pytest.fixture
@@ -28,11 +30,10 @@ def stock(tiny_network, monkeypatch):
     def propagate(self, edge_index, s, v, edge_attr):
         sender, receiver = edge_index
         values = self.message(s[receiver], v[receiver], s[sender], v[sender], edge_attr)
-        rows = [
-            values[receiver == node].mean(0) if (receiver == node).any() else 0 * values[0]
-            for node in range(len(s))
-        ]
-        return torch.stack(rows)
+        order = torch.argsort(receiver, stable=True)
+        counts = torch.bincount(receiver, minlength=len(s)).tolist()
+        groups = values[order].split(counts)
+        return torch.stack([rows.mean(0) if len(rows) else 0 * values[0] for rows in groups])
 
     monkeypatch.setattr(GVPConv, "propagate", propagate, raising=False)
     model = SimpleNamespace(encoder=tiny_network)
@@ -58,6 +59,30 @@ def test_one_chain_equals_fair_esm(esm_if1, stock, chains, hidden):
     assert ours.dtype == np.float32
     assert np.ptp(ours) > 1
     np.testing.assert_allclose(ours, stock(chain.backbone[:, :3]), atol=1e-5)
+
+
+def test_real_structures_equal_fair_esm(esm_if1, stock):
+    compared = 0
+    for path in sorted((EMBEDDED / "files.rcsb.org" / "download").glob("*.cif.gz")):
+        chain = protein_chains(read_model(path))[0]
+        if len(chain.sequence) > 200:
+            continue
+        (ours,) = esm_if1.encode([chain])
+        theirs = stock(chain.backbone[:, :3])
+        assert np.ptp(theirs) > 1
+        np.testing.assert_allclose(ours, theirs, atol=1e-5, err_msg=path.name)
+        compared += 1
+    assert compared >= 10
+
+
+def test_bfloat16_is_near_and_does_not_pass_for_float32(esm_if1, tiny_network, chains):
+    half = EsmIf1(copy.deepcopy(tiny_network), "0" * 64, torch.device("cpu"), "bfloat16")
+    exact, short = esm_if1.encode(chains[:1])[0], half.encode(chains[:1])[0]
+    assert short.dtype == np.float32
+    errors = np.linalg.norm(short - exact, axis=1) / np.linalg.norm(exact, axis=1)
+    assert 1e-4 < errors.max() < 0.05
+    keys = {entry_for(chains, encoder, "per_chain").key for encoder in (esm_if1, half)}
+    assert len(keys) == 2
 
 
 def test_a_complex_equals_fair_esm_with_its_padding(esm_if1, stock, chains):

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from cryosamu.config import PoolingSettings
 from cryosamu.embedding import pooling
-from cryosamu.embedding.pooling import pool
+from cryosamu.embedding.pooling import pool, pool_batch
 
 
 def softmax(values):
@@ -42,7 +42,7 @@ def reference_pool(embeddings, observed, options):
                 total = total + weight * rows[place]
                 weight_here += weight
         if weight_here:
-            pooled.append(total / weight_here)
+            pooled.append(total / (weight_here if options.renormalised else 1))
             places.append(place)
     alpha = reference_weights(pooled, options)
     if options.importance == "literal":
@@ -73,9 +73,12 @@ def tensors(embeddings, observed):
     count=st.integers(1, 15),
     importance=st.sampled_from(["column_mean", "literal"]),
     scaled=st.booleans(),
+    renormalised=st.booleans(),
 )
-def test_agrees_with_plain_loops(seed, lengths, count, importance, scaled):
-    options = PoolingSettings(tokens=count, importance=importance, scaled=scaled)
+def test_agrees_with_plain_loops(seed, lengths, count, importance, scaled, renormalised):
+    options = PoolingSettings(
+        tokens=count, importance=importance, scaled=scaled, renormalised=renormalised
+    )
     embeddings, observed = ragged(seed, lengths)
     weights, alpha, kept, tokens = reference_pool(embeddings, observed, options)
     result = pool(*tensors(embeddings, observed), options)
@@ -217,3 +220,72 @@ def test_blocks_do_not_change_the_weights(monkeypatch):
     monkeypatch.setattr(pooling, "_BLOCK_ROWS", 4)
     parts = pool(embeddings, observed, PoolingSettings(tokens=9)).residue_weights
     torch.testing.assert_close(whole, parts, rtol=1e-12, atol=0)
+
+
+@settings(deadline=None, max_examples=20)
+@given(seed=st.integers(0, 10_000), importance=st.sampled_from(["column_mean", "literal"]))
+def test_a_batch_is_its_structures_one_by_one(seed, importance):
+    random = np.random.default_rng(seed)
+    options = PoolingSettings(tokens=6, importance=importance)
+    structures = [
+        tensors(*ragged(seed + n, random.integers(1, 10, size=random.integers(1, 5)).tolist()))
+        for n in range(4)
+    ]
+    batch = pool_batch([e for e, _ in structures], [o for _, o in structures], options)
+    assert batch.tokens.shape == (4, 6, 6)
+    for number, (embeddings, observed) in enumerate(structures):
+        alone = pool(embeddings, observed, options)
+        torch.testing.assert_close(batch.tokens[number], alone.tokens)
+        assert torch.equal(batch.mask[number], alone.mask)
+        assert torch.equal(batch.rows[number], alone.rows)
+        chains, residues = len(alone.chain_weights), len(alone.residue_weights)
+        torch.testing.assert_close(batch.chain_weights[number, :chains], alone.chain_weights)
+        torch.testing.assert_close(batch.residue_weights[number, :residues], alone.residue_weights)
+        assert not batch.chain_weights[number, chains:].any()
+        assert not batch.residue_weights[number, residues:].any()
+        assert batch.residues[number] == alone.residues
+        torch.testing.assert_close(batch.chain_entropy[number], alone.chain_entropy)
+
+
+def test_gradients_of_a_batch_are_finite_in_spite_of_padding():
+    one, two = tensors(*ragged(1, [3, 2])), tensors(*ragged(2, [5]))
+    leaves = [[e.clone().requires_grad_() for e in chains] for chains, _ in (one, two)]
+    found = pool_batch(leaves, [one[1], two[1]], PoolingSettings(tokens=9))
+    (found.tokens * torch.arange(6.0)).square().sum().backward()
+    for leaf in (leaf for chains in leaves for leaf in chains):
+        assert torch.isfinite(leaf.grad).all()
+        assert leaf.grad.any()
+
+
+def test_weights_that_round_to_zero_still_pool_what_is_theirs_alone():
+    """Dot products of wide vectors drive a softmax to exactly 0 and 1 in float32."""
+    generator = torch.Generator().manual_seed(0)
+    loud, faint = 40 * torch.ones(2, 8), 1 + 0.3 * torch.randn(5, 8, generator=generator)
+    seen = [torch.ones(2, dtype=torch.bool), torch.ones(5, dtype=torch.bool)]
+    result = pool([loud, faint], seen, PoolingSettings(tokens=5, scaled=False))
+    assert result.chain_weights.tolist() == [1.0, 0.0]
+    assert torch.isfinite(result.tokens).all()
+    expected = torch.nn.functional.layer_norm(faint[2:], (8,))
+    torch.testing.assert_close(result.tokens[2:], expected)
+    assert result.residues == 5
+
+
+def test_the_plain_sum_fades_past_the_end_of_the_shorter_chain():
+    # Equal means, so equal weights of one half; only the longer chain has a third row.
+    short = torch.tensor([[1.0, 0.0], [1.0, 0.0]])
+    long = torch.tensor([[1.0, 0.0], [1.0, 0.0], [1.0, 0.0]])
+    seen = [torch.ones(2, dtype=torch.bool), torch.ones(3, dtype=torch.bool)]
+    weights = {
+        renormalised: pool(
+            [short, long], seen, PoolingSettings(tokens=3, renormalised=renormalised, scaled=False)
+        ).residue_weights.tolist()
+        for renormalised in (True, False)
+    }
+    assert weights[True] == pytest.approx([1 / 3] * 3)
+    # Rows 1, 1 and 1/2: W's rows are softmax(1, 1, 1/2) twice and softmax(1/2, 1/2, 1/4).
+    whole, half = (
+        math.e / (2 * math.e + math.exp(0.5)),
+        math.exp(0.5) / (2 * math.exp(0.5) + math.exp(0.25)),
+    )
+    first = (2 * whole + half) / 3
+    assert weights[False] == pytest.approx([first, first, 1 - 2 * first])

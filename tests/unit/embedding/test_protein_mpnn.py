@@ -15,6 +15,7 @@ from cryosamu.embedding.protein_mpnn.encoder import (
     ProteinMPNN,
     places_in_chain,
 )
+from cryosamu.embedding.store import entry_for
 from cryosamu.errors import CheckpointError, CryosamuError
 
 GOLDEN = Path(__file__).parent / "data" / "protein_mpnn_golden.npz"
@@ -157,3 +158,14 @@ def test_other_files_are_refused_as_weights(tmp_path):
         ProteinMPNN.load(str(broken), torch.device("cpu"))
     with pytest.raises(CryosamuError, match="does not exist"):
         ProteinMPNN.load(str(tmp_path / "none.safetensors"), torch.device("cpu"))
+
+
+def test_bfloat16_is_near_and_does_not_pass_for_float32(protein_mpnn, chains):
+    half = ProteinMPNN.load(None, torch.device("cpu"), "bfloat16")
+    exact, short = protein_mpnn.encode(chains[:1])[0], half.encode(chains[:1])[0]
+    seen = protein_mpnn.visible(chains[0])
+    errors = np.linalg.norm(short - exact, axis=1)[seen] / np.linalg.norm(exact, axis=1)[seen]
+    assert short.dtype == np.float32
+    assert 1e-4 < errors.max() < 0.05
+    keys = {entry_for(chains, encoder, "per_chain").key for encoder in (protein_mpnn, half)}
+    assert len(keys) == 2

@@ -15,6 +15,7 @@ from small_networks import random_network, write_checkpoint
 from cryosamu.cli.main import main
 from cryosamu.config import EmbeddingSettings
 from cryosamu.embedding.encoder import load_encoder
+from cryosamu.embedding.protein_mpnn.encoder import ProteinMPNN
 from cryosamu.volume.fourier import low_pass
 from cryosamu.volume.io import read_map, write_map
 from cryosamu.volume.volume import FileFrame, Volume
@@ -146,6 +147,17 @@ def test_the_enhanced_map_lies_where_the_map_does_and_its_record_beside_it(
     assert record["structure_tokens"] == 10
     assert record["notes"] == ["trained on simulated maps only"]
     assert set(record["seconds"]) == {"prepare", "network", "back"}
+
+
+def test_the_models_embedding_is_kept_in_a_store_and_taken_from_it(
+    folder, tmp_path, enhance, monkeypatch
+):
+    options = ("--model", folder / "protein.cif", "--store", tmp_path / "store")
+    assert enhance(tmp_path / "a.mrc.gz", *options)[0] == 0
+    assert len(list((tmp_path / "store").rglob("*.npz"))) == 1
+    monkeypatch.setattr(ProteinMPNN, "encode", None)
+    assert enhance(tmp_path / "b.mrc.gz", *options)[0] == 0
+    assert (tmp_path / "a.mrc.gz").read_bytes() == (tmp_path / "b.mrc.gz").read_bytes()
 
 
 def test_another_process_gives_the_same_bytes_and_a_structure_other_ones(folder, tmp_path, enhance):
