@@ -15,35 +15,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from esm_if1_architecture import random_encoder
 
 from cryosamu.archive.server import EMBEDDED
 from cryosamu.config import EmbeddingSettings, NetworkSettings
 from cryosamu.embedding.encoder import load_encoder
-from cryosamu.embedding.esm_if1.encoder import EsmIf1
-from cryosamu.embedding.esm_if1.weights import build_network as build_esm_if1
 from cryosamu.files import write_text
 from cryosamu.network import build_network
 from cryosamu.provenance import software_versions, source_commit
 from cryosamu.structure.model import protein_chains, read_model
 
 MODEL = EMBEDDED / "files.rcsb.org" / "download" / "5NI1.cif.gz"
-# The published checkpoint's architecture (esm_if1_gvp4_t16_142M_UR50).
-ESM_IF1 = {
-    "arch": "vt_medium_with_invariant_gvp",
-    "encoder_embed_dim": 512,
-    "encoder_ffn_embed_dim": 2048,
-    "encoder_attention_heads": 8,
-    "encoder_layers": 8,
-    "dropout": 0.1,
-    "attention_dropout": 0.1,
-    "gvp_top_k_neighbors": 30,
-    "gvp_node_hidden_dim_scalar": 1024,
-    "gvp_node_hidden_dim_vector": 256,
-    "gvp_edge_hidden_dim_scalar": 32,
-    "gvp_edge_hidden_dim_vector": 1,
-    "gvp_num_encoder_layers": 4,
-    "gvp_dropout": 0.1,
-}
 COMPACT = NetworkSettings(name="compact", base_channels=8, multipliers=(1, 4, 8), dropout=0)
 
 
@@ -83,7 +65,7 @@ def encoder_rows() -> dict[str, float]:
     residues = sum(len(chain.sequence) for chain in chains)
     encoders = {
         "protein_mpnn": load_encoder(EmbeddingSettings(backend="protein_mpnn", device="cpu")),
-        "esm_if1, random weights": EsmIf1(build_esm_if1(ESM_IF1), "0" * 64, torch.device("cpu")),
+        "esm_if1, random weights": random_encoder(),
     }
     rows = {}
     for name, encoder in encoders.items():
