@@ -1,6 +1,7 @@
 import argparse
 import os
 import pickle
+import threading
 import zipfile
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import torch
 
 from cryosamu.embedding.esm_if1 import weights
 from cryosamu.embedding.esm_if1.encoder import EsmIf1
-from cryosamu.embedding.esm_if1.weights import PublishedCheckpoint, load_network
+from cryosamu.embedding.esm_if1.weights import ESM_IF1, PublishedCheckpoint, load_network
 from cryosamu.errors import CheckpointError, CryosamuError
 from cryosamu.files import sha256_of
 
@@ -189,3 +190,27 @@ def test_the_cache_has_a_place_of_its_own(monkeypatch, tmp_path):
     assert weights.cache_folder() == tmp_path / "xdg" / "cryosamu"
     monkeypatch.delenv("XDG_CACHE_HOME")
     assert weights.cache_folder() == Path.home() / ".cache" / "cryosamu"
+
+
+def test_a_chosen_cache_is_used_and_needs_no_network(write_checkpoint, tmp_path):
+    chosen = tmp_path / "chosen"
+    _, fingerprint = load_network(str(write_checkpoint()), str(chosen))
+    converted = chosen / "esm_if1" / f"{fingerprint}.safetensors"
+    converted.rename(converted.with_name(f"{ESM_IF1.sha256}.safetensors"))
+    assert load_network(None, str(chosen))[1] == fingerprint
+
+
+def test_those_who_come_at_once_convert_it_once(write_checkpoint, monkeypatch):
+    path, calls, convert = write_checkpoint(), [], weights.convert
+
+    def counted(*arguments):
+        calls.append(arguments)
+        convert(*arguments)
+
+    monkeypatch.setattr(weights, "convert", counted)
+    threads = [threading.Thread(target=load_network, args=(str(path),)) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(calls) == 1
