@@ -1,4 +1,4 @@
-"""Against figures that cctbx 2025.11 gave: golden_chains.json, of tests/oracle/compare_chains.py."""
+"""Against figures of cctbx 2025.11: golden_chains.json, of tests/oracle/compare_chains.py."""
 
 import importlib.util
 import json

@@ -1,12 +1,14 @@
-"""A built model against the deposited one, as in cctbx 2025.11 (`mmtbx.validation.chain_comparison`).
+"""A built model against the deposited one, as in cctbx 2025.11.
 
-With `test_unique_part_of_target_only=False unique_part_of_target_only=False`, the only form that
-the open library runs, and without crystal symmetry. CA atoms of ATOM records alone.
+`mmtbx.validation.chain_comparison` with `test_unique_part_of_target_only=False` and
+`unique_part_of_target_only=False`, the only form that the open library runs, and without crystal
+symmetry. CA atoms of ATOM records alone.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import gemmi
 import numpy as np
@@ -203,5 +205,5 @@ def _incorrect_connections(pairs: list[Pair]) -> int:
         last = j
     return sum(
         onward != forward or (next_end <= end if forward else next_end > end)
-        for (forward, end), (onward, next_end) in zip(ends[:-1], ends[1:], strict=True)
+        for (forward, end), (onward, next_end) in pairwise(ends)
     )
