@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 from small_data_set import PAIRS_KEPT, RECORDS, fetched, invoke, lock, run
+from test_map_filters import MOVED
 
 from cryosamu.archive.record import read_fetches, write_fetches, write_record
 from cryosamu.curation.measurement import FailedMeasurement, read_measurement, write_measurement
@@ -126,15 +127,26 @@ def remeasured(finished, **changes):
 
 
 def test_numbers_agree_within_the_tolerance(finished):
-    remeasured(finished, cc_mask=0.81009)
+    before = read_measurement("measurements/EMD-0201.json")
+    remeasured(finished, correlation_best=0.61009)
     verify()
-    remeasured(finished, cc_mask=0.81011)
-    assert fails(finished) == ["EMD-0201 cc_mask: expected 0.81, found 0.81011"]
+    remeasured(finished, correlation_best=0.61011)
+    assert fails(finished) == ["EMD-0201 correlation_best: expected 0.61, found 0.61011"]
     verify("--tolerance", "0.001")
-    remeasured(finished, cc_mask=0.81, shift=(0.1, 0.1, 5.0))
-    assert fails(finished)[0].startswith("EMD-0201 shift: expected [")
-    remeasured(finished, shift=read_measurement("measurements/EMD-1202.json").shift, cc_box=None)
-    assert fails(finished)[0].endswith("found None")
+    remeasured(finished, correlation_best=0.61, resolved_volumes=500.04)  # a share of its size
+    verify()
+    remeasured(finished, resolved_volumes=500.0, shift=(0.1, -0.2, 5.0))
+    assert fails(finished) == ["EMD-0201 shift: expected [0.1, -0.2, 0.0], found [0.1, -0.2, 5.0]"]
+    moved = before.motion.model_copy(update={"translation": (0.1, -0.2, 0.5)})
+    remeasured(finished, shift=before.shift, motion=moved, cc_box=None, repaired=MOVED)
+    assert fails(finished) == [
+        "EMD-0201 cc_box: expected 0.7, found None",
+        "EMD-0201 motion.translation: expected [0.1, -0.2, 0.0], found [0.1, -0.2, 0.5]",
+        *(
+            f"EMD-0201 repaired.{name}: expected None, found {value}"
+            for name, value in sorted(MOVED.model_dump().items())
+        ),
+    ]
 
 
 def test_a_measurement_of_other_files_or_none_is_named(finished):
