@@ -49,6 +49,7 @@ def _article(entry: Entry, place: int) -> dict[str, Any]:
     evaluated = len(entry.rows) > 0
     curves = entry.curves
     return {
+        "anchor": entry.anchor,
         "heading": f"{entry.emdb_id} with {entry.pdb_id}",
         "title": entry.title,
         "badges": _badges(entry),

@@ -1,24 +1,18 @@
-"""Charts as SVG that takes its colours from the page, so that it reads on light and on dark."""
+"""Charts of the funnel, of the training, and of one map's Fourier shell correlation."""
 
 from __future__ import annotations
 
-import io
-import re
 from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import cycle
-from typing import Any
 
-import matplotlib
 import numpy as np
 import pandas as pd
-from markupsafe import Markup, escape
+from markupsafe import Markup
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_svg import FigureCanvasSVG
-from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from cryosamu.curation.funnel import Funnel
+from cryosamu.report.charting import CHARACTER, INK, MUTED, drawing, to_markup
 from cryosamu.report.names import (
     DEPOSITED,
     ENHANCED,
@@ -30,77 +24,14 @@ from cryosamu.report.names import (
     ordered,
 )
 
-# Stand-ins that the page's style sheet gives a colour, see `_to_markup`.
-_INK, _MUTED, _GRID = "#010203", "#010204", "#010205"
-_VARIABLES = {_INK: "var(--ink)", _MUTED: "var(--muted)", _GRID: "var(--line)"}
-_WIDTH = 8.6
-_CHARACTER = 0.08  # inches, of the font size below
 _TRAINING_COLOURS = {
     ("train", ""): "#4f6bb0",
     ("validation", ""): "#9a6fc4",
     ("validation", "with structure"): "#12908e",
     ("validation", "without structure"): "#d9653b",
-    ("validation", "of input"): _MUTED,
+    ("validation", "of input"): MUTED,
 }
 _KEPT, _TAKEN, _FAILED = "#12908e", "#d9653b", "#8692a3"
-
-_SETTINGS: Any = {
-    "svg.hashsalt": "cryosamu",
-    "svg.fonttype": "none",
-    "text.parse_math": False,
-    "font.size": 10.5,
-    "axes.edgecolor": _MUTED,
-    "axes.labelcolor": _MUTED,
-    "axes.titlecolor": _INK,
-    "axes.titlesize": 11,
-    "axes.titleweight": "bold",
-    "axes.titlelocation": "left",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": _GRID,
-    "grid.linewidth": 0.8,
-    "text.color": _INK,
-    "xtick.color": _MUTED,
-    "ytick.color": _MUTED,
-    "legend.frameon": False,
-    "lines.linewidth": 1.8,
-    "figure.facecolor": "none",
-    "axes.facecolor": "none",
-}
-
-
-@contextmanager
-def _drawing(height: float, left: float, bottom: float) -> Iterator[Figure]:
-    """Yield an empty figure with the page's settings; all lengths are in inches.
-
-    The margins are given, since matplotlib's automatic layouts differ in their last bits from
-    run to run, and the same inputs must give the same page.
-    """
-    with matplotlib.rc_context(_SETTINGS):
-        figure = Figure(figsize=(_WIDTH, height))
-        FigureCanvasSVG(figure)
-        figure.subplots_adjust(left / _WIDTH, bottom / height, 1 - 0.1 / _WIDTH, 1 - 0.3 / height)
-        yield figure
-
-
-def _to_markup(figure: Figure, name: str, description: str) -> Markup:
-    """Return the figure as an inline <svg> whose ids are its own (`name` is put before them)."""
-    buffer = io.StringIO()
-    silent = {"Date": None, "Creator": None, "Format": None, "Type": None}
-    figure.savefig(buffer, format="svg", metadata=silent)
-    text = buffer.getvalue()
-    text = text[text.index("<svg") :]
-    # Within a page this rule would hold for everything; the page's style sheet has it for charts.
-    text = re.sub(r"<style.*?</style>", "", text, flags=re.DOTALL)
-    text = re.sub(r'(\bid=")', rf"\g<1>{name}-", text)
-    text = re.sub(r'((?:xlink:)?href="#|url\(#)', rf"\g<1>{name}-", text)
-    text = re.sub(r' width="[\d.]+pt"| height="[\d.]+pt"', "", text, count=2)
-    for stand_in, variable in _VARIABLES.items():
-        text = text.replace(stand_in, variable)
-    label = f'<svg role="img" class="chart" aria-label="{escape(description)}"'
-    return Markup(text.replace("<svg", label, 1))
 
 
 def funnel_chart(funnel: Funnel) -> Markup:
@@ -110,9 +41,7 @@ def funnel_chart(funnel: Funnel) -> Markup:
     dropped = np.array([0, *(stage.dropped for stage in funnel.stages)])
     failed = np.array([0, *(stage.failed for stage in funnel.stages)])
     places = np.arange(len(labels))
-    with _drawing(
-        0.9 + 0.36 * len(labels), 0.3 + _CHARACTER * max(map(len, labels)), 0.55
-    ) as figure:
+    with drawing(0.9 + 0.36 * len(labels), 0.3 + CHARACTER * max(map(len, labels)), 0.55) as figure:
         axes = figure.subplots()
         axes.barh(places, left, color=_KEPT, height=0.62, label="goes on")
         axes.barh(places, dropped, left=left, color=_TAKEN, height=0.62, label="dropped")
@@ -126,9 +55,9 @@ def funnel_chart(funnel: Funnel) -> Markup:
                 (5, 0),
                 textcoords="offset points",
                 va="center",
-                color=_INK,
+                color=INK,
             )
-        axes.set_yticks(places, labels, color=_INK)
+        axes.set_yticks(places, labels, color=INK)
         axes.invert_yaxis()
         axes.grid(visible=False, axis="y")
         axes.set_xlim(0, 1.14 * max(1, funnel.candidates))
@@ -136,13 +65,13 @@ def funnel_chart(funnel: Funnel) -> Markup:
         axes.set_xlabel("entries")
         axes.legend(loc="lower right", ncols=1)
         words = ", ".join(f"{label} {count}" for label, count in zip(labels, left, strict=True))
-        return _to_markup(figure, "funnel", f"Entries left after each filter: {words}.")
+        return to_markup(figure, "funnel", f"Entries left after each filter: {words}.")
 
 
 def training_chart(history: pd.DataFrame) -> Markup:
     """Return one panel a kind of metric (its name's first word), the learning rate below them."""
     families = list(dict.fromkeys(_family(metric) for metric in history["metric"]))
-    with _drawing(2.5 * len(families) + 2.0, 0.8, 0.55) as figure:
+    with drawing(2.5 * len(families) + 2.0, 0.8, 0.55) as figure:
         figure.subplots_adjust(hspace=0.3)
         ratios = [1.9] * len(families) + [1.0]
         panels = figure.subplots(len(ratios), 1, sharex=True, squeeze=False, height_ratios=ratios)[
@@ -156,11 +85,11 @@ def training_chart(history: pd.DataFrame) -> Markup:
             panel.set_title(family)
             panel.legend(loc="best", ncols=2, fontsize=9.5)
         rates = history.dropna(subset=["learning_rate"]).sort_values("step", kind="stable")
-        panels[-1].plot(rates["step"], rates["learning_rate"], color=_INK, drawstyle="steps-post")
+        panels[-1].plot(rates["step"], rates["learning_rate"], color=INK, drawstyle="steps-post")
         panels[-1].yaxis.set_major_formatter(FuncFormatter(lambda rate, _: f"{rate:.1e}"))
         panels[-1].set_title("learning rate")
         panels[-1].set_xlabel("training step")
-        return _to_markup(figure, "training", f"Training curves of {', '.join(families)} by step.")
+        return to_markup(figure, "training", f"Training curves of {', '.join(families)} by step.")
 
 
 def _family(metric: str) -> str:
@@ -191,7 +120,7 @@ def fsc_chart(curves: pd.DataFrame, resolution: float | None, name: str) -> Mark
     other = cycle(OTHER_COLOURS)
     colours = {m: METHOD_COLOURS.get(m) or next(other) for m in methods}
     legend = 0.22 * ((len(methods) + 1) // 2)
-    with _drawing(3.9 + legend, 0.7, 0.75 + legend) as figure:
+    with drawing(3.9 + legend, 0.7, 0.75 + legend) as figure:
         figure.subplots_adjust(wspace=0.06)
         panels = figure.subplots(1, len(kinds), sharey=True, squeeze=False)[0]
         for panel, kind in zip(panels, kinds, strict=True):
@@ -203,7 +132,7 @@ def fsc_chart(curves: pd.DataFrame, resolution: float | None, name: str) -> Mark
         panels[0].set_ylabel("map–model FSC")
         handles, labels = panels[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="lower center", ncols=2, fontsize=9.5)
-        return _to_markup(
+        return to_markup(
             figure, name, f"Map–model FSC curves of {', '.join(map(method_label, methods))}."
         )
 
@@ -223,16 +152,16 @@ def _fsc_line(panel: Axes, points: pd.DataFrame, method: str, colour: str) -> No
 
 
 def _fsc_frame(panel: Axes, highest: float, resolution: float | None) -> None:
-    panel.axhline(0.5, color=_INK, linewidth=0.9, linestyle=":")
-    panel.axhline(0.0, color=_MUTED, linewidth=0.6)
+    panel.axhline(0.5, color=INK, linewidth=0.9, linestyle=":")
+    panel.axhline(0.0, color=MUTED, linewidth=0.6)
     if resolution is not None:
-        panel.axvline(1 / resolution, color=_MUTED, linewidth=0.9, linestyle=":")
+        panel.axvline(1 / resolution, color=MUTED, linewidth=0.9, linestyle=":")
         panel.annotate(
             f"reported {resolution:g} Å",
             (1 / resolution, 1.0),
             (3, 0),
             textcoords="offset points",
-            color=_MUTED,
+            color=MUTED,
             fontsize=9,
             va="top",
         )

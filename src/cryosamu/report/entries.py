@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
@@ -34,6 +34,8 @@ class Entry:
         Its part of the evaluation; empty for an entry that is only drawn.
     curves
         Its part of the FSC curves; None where no curves were given.
+    anchor
+        The id of its article within the page.
     """
 
     emdb_id: str
@@ -46,6 +48,7 @@ class Entry:
     seen: bool
     rows: pd.DataFrame
     curves: pd.DataFrame | None
+    anchor: str = ""
 
     @property
     def kind(self) -> str:
@@ -70,7 +73,8 @@ def list_entries(inputs: Inputs) -> list[Entry]:
         for pairing in inputs.pairings
         if pairing.emdb_id not in evaluated
     ]
-    return sorted(entries, key=lambda e: (not e.held_out, bool(e.simulated), e.emdb_id))
+    entries.sort(key=lambda e: (not e.held_out, bool(e.simulated), e.emdb_id))
+    return [replace(entry, anchor=f"entry-{place}") for place, entry in enumerate(entries, 1)]
 
 
 def _entry(inputs: Inputs, emdb_id: str, pdb_id: str, rows: pd.DataFrame) -> Entry:

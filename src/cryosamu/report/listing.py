@@ -40,11 +40,12 @@ Mark = Literal["", "better", "equal", "worse", "no value"]
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell: its text, what it sorts by (the text where None) and its mark."""
+    """One cell: its text, what it sorts by (the text where None), its mark, where it leads."""
 
     text: str
     value: float | None = None
     mark: Mark = ""
+    link: str = ""
 
 
 @dataclass(frozen=True)
@@ -125,7 +126,7 @@ def comparison_table(entries: list[Entry], conditions: list[Condition]) -> Table
             counts = tally(found.values())
             rows.append(
                 [
-                    text(entry.emdb_id),
+                    Cell(entry.emdb_id, link=f"#{entry.anchor}"),
                     number(entry.resolution),
                     text(entry.kind),
                     text(condition_label(condition)),

@@ -16,12 +16,13 @@ from cryosamu.config import Config
 from cryosamu.curation.funnel import build_funnel
 from cryosamu.files import write_text
 from cryosamu.provenance import software_versions, source_commit
-from cryosamu.report import charts, listing
+from cryosamu.report import charts, comparison_charts, listing
 from cryosamu.report.articles import map_articles
 from cryosamu.report.drawing.slices import WHITE_PERCENTILE
 from cryosamu.report.entries import list_entries
 from cryosamu.report.inputs import Inputs
 from cryosamu.report.names import METRICS, metric_of, ordered
+from cryosamu.report.overview import overview_table
 from cryosamu.report.statements import statements
 from cryosamu.report.summary import summaries
 from cryosamu.report.verdict import conditions_in
@@ -129,6 +130,10 @@ def _verdict(inputs: Inputs) -> dict[str, Any]:
         "verdicts": found,
         "no_verdict": reason,
         "comparisons": listing.comparison_table(judged, conditions) if found else None,
+        "scatter": comparison_charts.scatter_chart(judged, conditions) if found else None,
+        "median": comparison_charts.median_chart(judged) if found else None,
+        "fewest_curves": comparison_charts.FEWEST_CURVES,
+        "overview": overview_table(entries) if entries else None,
         "statements": statements(inputs, entries),
     }
 

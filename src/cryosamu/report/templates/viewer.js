@@ -58,10 +58,9 @@ async function show(entry) {
       viewer.removeAllModels();
       viewer.addModel(modelText(entry.data), "pdb");
     });
-    entry.state = "shown";
+    entry.state = entry.figure.dataset.state = "shown";
     draw(entry, setModel, entry.seen ? lookAsBefore : lookFromStart, setSurfaces);
     drawCuts(entry);
-    entry.figure.dataset.state = "shown";
   } catch (error) {
     entry.state = "failed";
     for (const stage of entry.stages) stage.textContent = "This browser cannot show the maps in 3D.";
@@ -106,7 +105,7 @@ function leave(pair) {
     side.viewer.removeAllShapes();
     side.surface = null;
   });
-  entry.state = "waiting";
+  entry.state = entry.figure.dataset.state = "waiting";
   inSight.unobserve(entry.figure);
   requestAnimationFrame(() => inSight.observe(entry.figure));
 }
