@@ -108,7 +108,7 @@ class ClusteringSettings(Section):
     identity: Fraction = 0.3
     coverage: Fraction = 0.8
     candidates: Count = 1
-    exhaustive_sequences: Annotated[int, Field(ge=0)] = 10_000
+    exhaustive_sequences: Annotated[int, Field(ge=0)] = 20_000
 
 
 class AlignmentSettings(Section):
