@@ -143,14 +143,16 @@ def _climb(
                  _LEAST_RADIUS)  # fmt: skip
     still = RigidMotion()
     deposited = likeness.at(still)
-    near = likeness.refine(centre, radius, np.zeros(3))
-    far = likeness.refine(centre, radius, steps)
-    at_near, at_far = likeness.at(near), likeness.at(far)
-    ways = far.apply(atoms.positions) - near.apply(atoms.positions)
-    # Two climbs that end within the resolution of each other were on one hill.
-    apart = float(np.sqrt((ways**2).sum(axis=1).mean())) > resolution
-    clearly = _ANOTHER_PLACE if apart else 0.0
-    motion, best = (far, at_far) if at_far > at_near + clearly else (near, at_near)
+    motion = likeness.refine(centre, radius, np.zeros(3))
+    best = likeness.at(motion)
+    # The best translation is often where the model lies; then one climb is enough.
+    if float(np.linalg.norm(steps)) > resolution / 2:
+        far = likeness.refine(centre, radius, steps)
+        at_far, ways = likeness.at(far), far.apply(atoms.positions) - motion.apply(atoms.positions)
+        # Two climbs that end within the resolution of each other were on one hill.
+        apart = float(np.sqrt((ways**2).sum(axis=1).mean())) > resolution
+        if at_far > best + (_ANOTHER_PLACE if apart else 0.0):
+            motion, best = far, at_far
     return (motion, deposited, best) if best > deposited else (still, deposited, deposited)
 
 

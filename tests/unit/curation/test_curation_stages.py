@@ -2,7 +2,7 @@ import gemmi
 import pandas as pd
 import pytest
 from real_proteins import PROTEINS
-from test_map_filters import GOOD
+from test_map_filters import GOOD, MANGLED
 from tiny_pairs import (
     entry,
     failed_record,
@@ -13,7 +13,7 @@ from tiny_pairs import (
     write_cif,
 )
 
-from cryosamu.config import CurationSettings
+from cryosamu.config import AlignmentSettings, CurationSettings
 from cryosamu.curation.entry import entries_of
 from cryosamu.curation.measurement import FailedMeasurement
 from cryosamu.curation.stages import judge_maps, judge_metadata, judge_models, survivors
@@ -191,3 +191,19 @@ def test_absent_values_of_the_catalogue_are_none(tmp_path):
     assert only.pdb_id is only.protein_entities is only.map_kilobytes is only.simulated is None
     with pytest.raises(CryosamuError, match="lists EMD-7 twice"):
         entries_of(pd.concat([table, table]))
+
+
+def test_a_pair_whose_model_is_repaired_is_marked_and_judged_in_its_new_place():
+    entries, clusters = named(entry(emdb_id="EMD-1")), {"EMD-1": "EMD-1"}
+    misplaced = {"EMD-1": MANGLED.model_copy(update={"emdb_id": "EMD-1"})}
+    settings = CurationSettings(alignment=AlignmentSettings(repair=True))
+    decisions, pairs = judge_maps(entries, misplaced, clusters, settings)
+    assert told(decisions, "EMD-1")[1:] == [
+        ("alignment", "keep"), ("inside", "keep"), ("correlation", "keep"),
+    ]  # fmt: skip
+    assert pairs[["repaired", "correlation"]].to_dict("records") == [
+        {"repaired": True, "correlation": 0.72}
+    ]
+    decisions, pairs = judge_maps(entries, misplaced, clusters, SETTINGS)
+    assert told(decisions, "EMD-1")[-1] == ("alignment", "drop")
+    assert pairs.empty
