@@ -70,8 +70,9 @@ def funnel_lines(decisions: pd.DataFrame) -> Iterator[str]:
 
 def funnel_table(funnel: Funnel) -> pd.DataFrame:
     """Return one row a filter, all candidates first, to be read by people."""
-    rows = [("candidates", "", "", "", funnel.candidates)]
-    rows += [(s.name.replace("_", " "), s.seen, s.dropped, s.failed, s.left) for s in funnel.stages]
+    rows: list[tuple[object, ...]] = [("candidates", "", "", "", funnel.candidates)]
+    for one in funnel.stages:
+        rows.append((one.name.replace("_", " "), one.seen, one.dropped, one.failed, one.left))
     return pd.DataFrame(rows, columns=["filter", "seen", "dropped", "failed", "left"])
 
 
