@@ -10,11 +10,23 @@ configfile: workflow.current_basedir.join("config.yaml").get_path_or_uri(secret_
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/retries.smk"
 include: "workflow/rules/inputs.smk"
-include: "workflow/rules/catalogue.smk"
 include: "workflow/rules/fetch.smk"
 include: "workflow/rules/curate.smk"
-include: "workflow/rules/split.smk"
+
+
+if LOCKED:
+
+    include: "workflow/rules/locked.smk"
+
+else:
+
+    include: "workflow/rules/catalogue.smk"
+    include: "workflow/rules/split.smk"
+    include: "workflow/rules/lock.smk"
+
+
 include: "workflow/rules/embed.smk"
 include: "workflow/rules/prepare.smk"
 include: "workflow/rules/train.smk"
@@ -34,6 +46,7 @@ localrules:
 rule report:
     default_target: True
     input:
+        VERIFIED_FILE if LOCKED else LOCK_FILE,
         "results/report/report.html",
 
 
@@ -41,6 +54,7 @@ rule dataset:
     input:
         "results/curate/decisions.parquet",
         "results/split/split.parquet",
+        VERIFIED_FILE if LOCKED else LOCK_FILE,
         prepared_pairs,
 
 

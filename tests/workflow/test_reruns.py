@@ -62,7 +62,7 @@ def test_a_lower_threshold_goes_through_to_the_report(pipeline: Pipeline) -> Non
     before = encodings(pipeline)
     run = pipeline.run({"curation": {"correlation": {"minimum": -1.0}}})
     assert run.status == 0, run.text
-    assert not {"fetch_map", "fetch_model", "measure_pair", "query_catalogue"} & set(run.jobs)
+    assert not {"fetch_map", "fetch_models", "measure_pair", "query_catalogue"} & set(run.jobs)
     # The two that the correlation alone had stopped are encoded and prepared, nothing else.
     assert run.jobs["embed_model"] == 2
     assert run.jobs["prepare_pair"] <= 2
@@ -84,7 +84,7 @@ def test_a_new_entry_is_the_only_one_fetched_encoded_and_prepared(
     run = pipeline.run({"catalogue": {"snapshot": "grown"}})
     assert run.status == 0, run.text
     assert run.jobs["fetch_map"] == 1
-    assert run.jobs["fetch_model"] == 1
+    assert run.jobs["fetch_models"] == 1
     assert run.jobs["measure_pair"] == 1
     assert run.jobs["prepare_pair"] == 1
     assert run.jobs["embed_model"] == 1

@@ -6,6 +6,7 @@ from pathlib import Path
 import pyarrow.parquet as parquet
 from snakemake.exceptions import WorkflowError
 
+from cryosamu.archive.lists import list_of
 from cryosamu.config import parse_config
 from cryosamu.errors import ConfigError
 from cryosamu.files import write_text
@@ -14,6 +15,7 @@ from cryosamu.provenance import code_digest
 
 wildcard_constraints:
     emdb_id=r"EMD-\d+",
+    list=r"\d+",
     pdb_id=r"[0-9][A-Za-z0-9]{3}|pdb_[0-9a-z]{8}",
     condition="enhanced|enhanced_no_structure",
 
@@ -53,6 +55,10 @@ def repeated(option, values):
     return [f"{option} {value}" for value in values]
 
 
+MODEL_LISTS = range(SETTINGS.archive.model_lists)
+LOCKED = SETTINGS.catalogue.locked is not None
+LOCK_FILE = "results/dataset.lock"
+VERIFIED_FILE = "results/curate/verified.json"
 RUN = f"results/train/{SETTINGS.training.run}"
 CONDITIONS = [
     method for method in SETTINGS.evaluation.methods if method.startswith("enhanced")

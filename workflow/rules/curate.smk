@@ -2,7 +2,8 @@ checkpoint filter_metadata:
     input:
         catalogue="results/catalogue/catalogue.parquet",
     output:
-        "results/curate/metadata.parquet",
+        decisions="results/curate/metadata.parquet",
+        lists=expand("results/curate/lists/{list}.txt", list=MODEL_LISTS),
     log:
         "logs/curate/filter_metadata.log",
     conda:
@@ -13,8 +14,10 @@ checkpoint filter_metadata:
         runtime=30,
     params:
         config=CONFIG_FILE,
+        lists=lambda wildcards, output: Path(output.lists[0]).parent,
         settings=settings_of(
             "archive.maximum_map_gigabytes",
+            "archive.model_lists",
             "curation.methods",
             "curation.resolution",
             "curation.composition",
@@ -22,14 +25,14 @@ checkpoint filter_metadata:
         code=code_of("curation"),
     shell:
         "cryosamu curate metadata {input.catalogue} --config {params.config}"
-        " -o {output} 2> {log}"
+        " -o {output.decisions} --model-lists {params.lists} 2> {log}"
 
 
 checkpoint filter_models:
     input:
         catalogue="results/catalogue/catalogue.parquet",
         decisions="results/curate/metadata.parquet",
-        records=candidate_models,
+        fetches=model_tables,
     output:
         decisions="results/curate/models.parquet",
         clusters="results/curate/clusters.parquet",
@@ -49,13 +52,14 @@ checkpoint filter_models:
         code=code_of("curation"),
     shell:
         "cryosamu curate models {input.catalogue} --decisions {input.decisions}"
-        " --records results/fetch/models --config {params.config}"
+        " --fetches results/fetch/models --config {params.config}"
         " -o {output.decisions} --clusters {output.clusters} 2> {log}"
 
 
 rule measure_pair:
     input:
-        records=records_of,
+        map="results/fetch/maps/{emdb_id}.json",
+        models=fetched_model_of,
     output:
         "results/curate/measurements/{emdb_id}.json",
     log:
@@ -67,17 +71,22 @@ rule measure_pair:
         mem_mb=lambda wildcards, attempt: 6000 * attempt,
         runtime=60,
     params:
+        pdb_id=pdb_id_of,
+        model_sum=sum_of,
         resolution=resolution_of,
         code=code_of(
+            "curation.header_offset",
             "curation.measurement",
+            "curation.motion",
             "curation.pose",
+            "curation.refinement",
             "evaluation",
             "structure",
             "volume",
         ),
     shell:
-        "cryosamu curate measure --map-record {input.records[0]}"
-        " --model-record {input.records[1]} --resolution {params.resolution}"
+        "cryosamu curate measure --map-record {input.map} --fetches {input.models}"
+        " --pdb-id {params.pdb_id} --resolution {params.resolution}"
         " -o {output} 2> {log}"
 
 
@@ -108,3 +117,26 @@ rule filter_maps:
         " --decisions {input.models} --clusters {input.clusters}"
         " --measurements results/curate/measurements --config {params.config}"
         " -o {output.decisions} --pairs {output.pairs} 2> {log}"
+
+
+rule repair_model:
+    input:
+        measurement="results/curate/measurements/{emdb_id}.json",
+        models=fetched_model_of,
+    output:
+        "results/curate/repaired/{emdb_id}.cif.gz",
+    log:
+        "logs/curate/repaired/{emdb_id}.log",
+    conda:
+        "../../envs/cryosamu.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        model=lambda wildcards: model_path(pdb_id_of(wildcards)),
+        model_sum=sum_of,
+        code=code_of("curation.repair", "curation.motion", "structure.model"),
+    shell:
+        "cryosamu curate repair {params.model} --measurement {input.measurement}"
+        " -o {output} 2> {log}"

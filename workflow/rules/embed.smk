@@ -1,6 +1,6 @@
 rule embed_model:
     input:
-        record="results/fetch/models/{pdb_id}.json",
+        models=lambda wildcards: fetched_model(wildcards.pdb_id),
     output:
         "results/embed/{pdb_id}.safetensors",
     log:
@@ -14,6 +14,7 @@ rule embed_model:
     params:
         config=CONFIG_FILE,
         model=lambda wildcards: model_path(wildcards.pdb_id),
+        model_sum=lambda wildcards: sum_of_model(wildcards.pdb_id),
         settings=settings_of(
             "embedding.backend",
             "embedding.weights",

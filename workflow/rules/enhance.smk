@@ -1,6 +1,8 @@
 rule enhance_map:
     input:
-        records=records_of,
+        map="results/fetch/maps/{emdb_id}.json",
+        models=fetched_model_of,
+        repaired=repaired_model_of,
         checkpoint=f"{RUN}/checkpoint.safetensors",
     output:
         volume="results/enhance/{condition}/{emdb_id}.mrc",
@@ -16,6 +18,7 @@ rule enhance_map:
     params:
         config=CONFIG_FILE,
         map=map_of,
+        model_sum=sum_of,
         structure=structure_option,
         settings=settings_of("enhancement.window", "enhancement.margin"),
         code=code_of("enhancement", "preparation", "network", "volume"),

@@ -1,6 +1,8 @@
 rule evaluate_map:
     input:
-        records=records_of,
+        map="results/fetch/maps/{emdb_id}.json",
+        models=fetched_model_of,
+        repaired=repaired_model_of,
         enhanced=expand(
             "results/enhance/{condition}/{emdb_id}.json",
             condition=CONDITIONS,
@@ -20,6 +22,7 @@ rule evaluate_map:
     params:
         config=CONFIG_FILE,
         map=map_of,
+        model_sum=sum_of,
         model=model_of,
         pdb_id=pdb_id_of,
         resolution=resolution_of,

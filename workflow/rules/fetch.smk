@@ -1,20 +1,23 @@
-rule fetch_model:
+rule fetch_models:
+    input:
+        "results/curate/lists/{list}.txt",
     output:
-        "results/fetch/models/{pdb_id}.json",
+        "results/fetch/models/{list}.parquet",
     log:
-        "logs/fetch/models/{pdb_id}.log",
+        "logs/fetch/models/{list}.log",
     conda:
         "../../envs/cryosamu.yaml"
     threads: 1
     resources:
         mem_mb=1000,
-        runtime=30,
+        runtime=240,
         downloads=1,
     params:
         config=CONFIG_FILE,
+        again=lambda wildcards: times_asked_again(wildcards.list),
     shell:
-        "cryosamu fetch model {wildcards.pdb_id} --config {params.config}"
-        " --store store --record {output} 2> {log}"
+        "cryosamu fetch models {input} --config {params.config}"
+        " --store store -o {output} 2> {log}"
 
 
 rule fetch_map:
@@ -31,6 +34,7 @@ rule fetch_map:
         downloads=1,
     params:
         config=CONFIG_FILE,
+        again=lambda wildcards: times_asked_again(wildcards.emdb_id),
     shell:
         "cryosamu fetch map {wildcards.emdb_id} --config {params.config}"
         " --store store --record {output} 2> {log}"

@@ -39,6 +39,24 @@ def model_path(pdb_id):
     return f"store/archive/models/{pdb_id}.cif.gz"
 
 
+def model_table(pdb_id):
+    """The table of the list in which a model is fetched."""
+    number = list_of(pdb_id, SETTINGS.archive.model_lists)
+    return f"results/fetch/models/{number}.parquet"
+
+
+def fetched_model(pdb_id):
+    """That table, once all are there. Its other rows may change: a job follows its model's sum."""
+    checkpoints.filter_models.get()
+    return ancient(model_table(pdb_id))
+
+
+def sum_of_model(pdb_id):
+    checkpoints.filter_models.get()
+    rows = rows_of(model_table(pdb_id))
+    return next((row["sha256"] for row in rows if row["id"] == pdb_id), None)
+
+
 # One entry
 
 
@@ -50,19 +68,36 @@ def pdb_id_of(wildcards):
     return catalogue_row(wildcards.emdb_id)["pdb_id"]
 
 
+def fetched_model_of(wildcards):
+    return fetched_model(pdb_id_of(wildcards))
+
+
+def sum_of(wildcards):
+    return sum_of_model(pdb_id_of(wildcards))
+
+
+def pair_of(wildcards):
+    rows = rows_of(checkpoints.split_pairs.get().output[0])
+    return next(row for row in rows if row["emdb_id"] == wildcards.emdb_id)
+
+
+def model_of_pair(pair):
+    """The model as deposited, or moved to where it fits its map."""
+    if pair["repaired"]:
+        return f"results/curate/repaired/{pair['emdb_id']}.cif.gz"
+    return model_path(pair["pdb_id"])
+
+
 def model_of(wildcards):
-    return model_path(pdb_id_of(wildcards))
+    return model_of_pair(pair_of(wildcards))
+
+
+def repaired_model_of(wildcards):
+    return model_of(wildcards) if pair_of(wildcards)["repaired"] else []
 
 
 def resolution_of(wildcards):
     return catalogue_row(wildcards.emdb_id)["resolution"]
-
-
-def records_of(wildcards):
-    return [
-        f"results/fetch/maps/{wildcards.emdb_id}.json",
-        f"results/fetch/models/{pdb_id_of(wildcards)}.json",
-    ]
 
 
 def structure_option(wildcards):
@@ -84,14 +119,25 @@ def method_options(wildcards):
 # All entries of a stage
 
 
-def candidate_models(wildcards):
-    kept = kept_by(checkpoints.filter_metadata.get().output[0])
-    return [f"results/fetch/models/{pdb_id}.json" for _, pdb_id in kept]
+def model_tables(wildcards):
+    # Behind the checkpoint: a list that has not changed is then not fetched again.
+    checkpoints.filter_metadata.get()
+    return expand("results/fetch/models/{list}.parquet", list=MODEL_LISTS)
 
 
 def measurements(wildcards):
     kept = kept_by(checkpoints.filter_models.get().output.decisions)
     return [f"results/curate/measurements/{emdb_id}.json" for emdb_id, _ in kept]
+
+
+def measurements_of_pairs(wildcards):
+    pairs = pairs_in("train", "validation", "test")
+    return [f"results/curate/measurements/{pair['emdb_id']}.json" for pair in pairs]
+
+
+def map_records_of_pairs(wildcards):
+    pairs = pairs_in("train", "validation", "test")
+    return [f"results/fetch/maps/{pair['emdb_id']}.json" for pair in pairs]
 
 
 def prepared_pairs(wildcards):
@@ -125,6 +171,6 @@ def enhanced_maps(wildcards):
 def pairing_options(wildcards):
     return [
         f"--pairing {pair['emdb_id']}={map_path(pair['emdb_id'])}"
-        f",results/enhance/enhanced/{pair['emdb_id']}.mrc,{model_path(pair['pdb_id'])}"
+        f",results/enhance/enhanced/{pair['emdb_id']}.mrc,{model_of_pair(pair)}"
         for pair in pairs_in("test")
     ]

@@ -1,6 +1,8 @@
 rule prepare_pair:
     input:
-        records=records_of,
+        map="results/fetch/maps/{emdb_id}.json",
+        models=fetched_model_of,
+        repaired=repaired_model_of,
     output:
         voxels="results/prepare/{emdb_id}.npy",
         record="results/prepare/{emdb_id}.json",
@@ -15,6 +17,7 @@ rule prepare_pair:
     params:
         config=CONFIG_FILE,
         map=map_of,
+        model_sum=sum_of,
         model=model_of,
         resolution=resolution_of,
         settings=settings_of("preparation"),

@@ -1,6 +1,7 @@
 checkpoint split_pairs:
     input:
         pairs="results/curate/pairs.parquet",
+        clusters="results/curate/clusters.parquet",
     output:
         "results/split/split.parquet",
     log:
@@ -13,7 +14,10 @@ checkpoint split_pairs:
         runtime=30,
     params:
         config=CONFIG_FILE,
+        # Not an output: it remembers every assignment, also when this job is run anew.
+        ledger="store/split",
         settings=settings_of("split"),
-        code=code_of("curation.split"),
+        code=code_of("curation.split", "curation.ledger"),
     shell:
-        "cryosamu split {input.pairs} --config {params.config} -o {output} 2> {log}"
+        "cryosamu split {input.pairs} --clusters {input.clusters} --ledger {params.ledger}"
+        " --config {params.config} -o {output} 2> {log}"

@@ -2,6 +2,7 @@
 rule train_network:
     input:
         split="results/split/split.parquet",
+        verified=VERIFIED_FILE if LOCKED else [],
         prepared=prepared_pairs,
         tokens=tokens_of("train", "validation"),
     output:

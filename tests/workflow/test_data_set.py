@@ -1,0 +1,109 @@
+"""The data set as a whole: retries, the lock, repairs."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pyarrow.parquet as parquet
+import pytest
+import yaml
+from harness import Pipeline
+
+pytestmark = pytest.mark.workflow
+
+ALWAYS_TRUNCATED = "EMD-900109"
+NEVER_THERE = "EMD-900108"
+ASK_AGAIN = {"archive": {"retry_failed": True}}
+
+
+def test_a_list_a_job_and_not_a_job_a_model(finished: Pipeline) -> None:
+    tables = sorted((finished.folder / "results/fetch/models").glob("*"))
+    settings = yaml.safe_load((Path(__file__).parents[2] / "workflow/demo.yaml").read_text())
+    assert len(tables) == settings["archive"]["model_lists"]
+    fetched = [row for table in tables for row in parquet.read_table(table).to_pylist()]
+    assert len(fetched) > 5 * len(tables)
+
+
+def test_what_was_refused_is_asked_for_again_and_nothing_else(
+    pipeline: Pipeline, tmp_path: Path
+) -> None:
+    before = pipeline.checksums()
+    run = pipeline.run(ASK_AGAIN)
+    assert run.status == 0, run.text
+    assert run.jobs["fetch_map"] == 2
+    assert not {"embed_model", "prepare_pair", "train_network"} & set(run.jobs)
+    after = pipeline.checksums()
+    after.pop("fetch/asked_again.json")
+    assert after == before
+
+    healed = tmp_path / "healed"
+    shutil.copytree(pipeline.archive, healed)
+    (healed / "truncated.json").write_text("[]")
+    pipeline.archive = healed
+    dry = pipeline.run(ASK_AGAIN, "--dry-run", "--", "dataset")
+    assert dry.status == 0, dry.text
+    run = pipeline.run(ASK_AGAIN, "--", "dataset")
+    assert run.status == 0, run.text
+    assert run.jobs["fetch_map"] == 2
+    assert status_of(pipeline, ALWAYS_TRUNCATED) == "ok"
+    assert status_of(pipeline, NEVER_THERE) == "failed"
+    run = pipeline.run(ASK_AGAIN, "--", "dataset")
+    assert run.jobs["fetch_map"] == 1
+    # Two real runs asked for it again, and this one; the dry run did not count.
+    counts = json.loads((pipeline.folder / "results/fetch/asked_again.json").read_text())
+    assert counts == {ALWAYS_TRUNCATED: 2, NEVER_THERE: 3}
+
+
+def status_of(pipeline: Pipeline, emdb_id: str) -> str:
+    record = json.loads((pipeline.folder / f"results/fetch/maps/{emdb_id}.json").read_text())
+    return str(record["status"])
+
+
+def test_a_lock_rebuilds_exactly_its_data_set_without_asking_for_candidates(
+    pipeline: Pipeline, tmp_path: Path
+) -> None:
+    lock = tmp_path / "dataset.lock"
+    shutil.copy(pipeline.folder / "results/dataset.lock", lock)
+    silent = tmp_path / "silent"
+    shutil.copytree(pipeline.archive, silent)
+    shutil.rmtree(silent / "www.ebi.ac.uk")
+    shutil.rmtree(silent / "data.rcsb.org")
+    rebuilt = Pipeline(tmp_path / "rebuilt", silent)
+    locked = {"catalogue": {"locked": str(lock)}}
+    run = rebuilt.run(locked, "--", "dataset")
+    assert run.status == 0, run.text
+    split = Path("results/split/split.parquet")
+    assert (rebuilt.folder / split).read_bytes() == (pipeline.folder / split).read_bytes()
+    assert json.loads((rebuilt.folder / "results/curate/verified.json").read_text())[
+        "pairs"
+    ] == len(parquet.read_table(pipeline.folder / split))
+    assert rebuilt.run(locked, "--", "dataset").nothing_to_do
+
+    stricter = locked | {"curation": {"correlation": {"minimum": 0.7}}}
+    run = rebuilt.run(stricter, "--", "dataset")
+    assert run.status != 0
+    said = rebuilt.logs("split/verify_lock.log")
+    assert "curation.correlation.minimum: expected 0.65, found 0.7" in said
+    assert "1 difference from what was locked" in said
+
+
+def test_misaligned_models_are_repaired_where_that_is_wanted(pipeline: Pipeline) -> None:
+    before = pairs_of(pipeline)
+    run = pipeline.run({"curation": {"alignment": {"repair": True}}}, "--", "dataset")
+    assert run.status == 0, run.text
+    assert not {"fetch_map", "fetch_models", "measure_pair"} & set(run.jobs)
+    gained = {key: row for key, row in pairs_of(pipeline).items() if key not in before}
+    assert gained
+    assert all(row["repaired"] and row["correlation"] > 0.65 for row in gained.values())
+    assert not any(row["repaired"] for row in before.values())
+    moved = {path.name.split(".")[0] for path in pipeline.folder.glob("results/curate/repaired/*")}
+    held_out = {key for key, row in gained.items() if row["split"] == "test"}
+    assert moved == set(gained) - held_out
+    assert run.jobs["prepare_pair"] == len(moved)
+
+
+def pairs_of(pipeline: Pipeline) -> dict[str, dict]:
+    rows = parquet.read_table(pipeline.folder / "results/split/split.parquet").to_pylist()
+    return {row["emdb_id"]: row for row in rows}
