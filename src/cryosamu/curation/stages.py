@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -41,7 +41,7 @@ class Ledger:
     def note(self, entry: Entry, name: str, decision: Decision) -> bool:
         """Write a decision down and return whether the entry goes on."""
         key = {"emdb_id": entry.emdb_id, "pdb_id": entry.pdb_id, "filter": name}
-        self.rows.append(key | asdict(decision))
+        self.rows.append(key | vars(decision))
         return decision.verdict == "keep"
 
     def judge(self, entry: Entry, candidate: Evidence, filters: Iterable[Filter[Evidence]]) -> bool:
@@ -163,7 +163,7 @@ def _quality(entry: Entry) -> tuple[float, int]:
 
 
 def _clusters_table(members: Iterable[Membership]) -> pd.DataFrame:
-    return pd.DataFrame([asdict(member) for member in members], columns=CLUSTERS.names)
+    return pd.DataFrame([vars(member) for member in members], columns=CLUSTERS.names)
 
 
 def judge_maps(
