@@ -152,6 +152,59 @@ RESIDUES = _schema(
 )
 """One row a method and residue of the model; `cc_chain` is that of its whole chain; d in Å."""
 
+SUMMARY = _schema(
+    method=_TEXT,
+    reference=_TEXT,
+    metric=_TEXT,
+    low_passed=_TRUTH,
+    bin=_TEXT,
+    maps=_COUNT,
+    failures=_COUNT,
+    undefined=_COUNT,
+    mean=_NUMBER,
+    median=_NUMBER,
+    reference_mean=_NUMBER,
+    mean_gain=_NUMBER,
+    median_gain=_NUMBER,
+    gain_low=_NUMBER,
+    gain_high=_NUMBER,
+    wins=_COUNT,
+    ties=_COUNT,
+    losses=_COUNT,
+    p=_NUMBER,
+    p_holm=_NUMBER,
+)
+"""One row a method, metric, filter and resolution bin, over many maps; a positive gain is better.
+
+`p` and the 95 % interval of the mean gain are given over all maps alone; failures are losses.
+"""
+
+SCATTER = _schema(
+    emdb_id=_TEXT,
+    pdb_id=_TEXT,
+    cluster=_TEXT,
+    resolution=_NUMBER,
+    method=_TEXT,
+    metric=_TEXT,
+    low_passed=_TRUTH,
+    x=_NUMBER,
+    y=_NUMBER,
+    gain=_NUMBER,
+    failed=_TRUTH,
+)
+"""One row a map, method, metric and filter: x is the reference's value and y the method's."""
+
+MEDIAN_CURVES = _schema(
+    method=_TEXT,
+    curve=_TEXT,
+    spatial_frequency=_NUMBER,
+    median=_NUMBER,
+    lower=_NUMBER,
+    upper=_NUMBER,
+    maps=_COUNT,
+)
+"""The median FSC over maps between its quartiles; `spatial_frequency` in 1/Å."""
+
 
 def write_table(path: Path | str, frame: pd.DataFrame, schema: pa.Schema) -> None:
     """Write a table as Parquet with exactly the columns of `schema`, in its order.

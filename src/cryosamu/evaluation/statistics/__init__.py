@@ -1,0 +1,1 @@
+"""Many maps together: tables in, tables out; nothing here reads a map."""
