@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import threading
 
 import pytest
 from hostile_server import give, page, status
@@ -13,6 +14,7 @@ from tiny_archive import entry, incompressible
 from cryosamu.archive.client import RefusalError
 from cryosamu.archive.fetch import fetch, wanted_map
 from cryosamu.archive.half_maps import failed_half_maps, wanted_half_maps
+from cryosamu.archive.partial import PartialFile
 from cryosamu.errors import ArchiveError
 
 FOLDER = "pub/databases/emdb/structures/EMD-0093"
@@ -58,6 +60,17 @@ def test_a_receipt_spares_unpacking(hostile, bring, receipt, monkeypatch):
     assert json.loads(receipt.read_text())["sha256"] == hashlib.sha256(OLD).hexdigest()
     monkeypatch.setattr(gzip, "open", lambda *_: pytest.fail("unpacked although vouched for"))
     assert not bring().downloaded
+
+
+def test_what_is_vouched_for_waits_for_nobody(hostile, bring, place):
+    hostile.behaviours[FIRST] = [give(OLD)]
+    first = bring()
+    found = []
+    with PartialFile(place):
+        asking = threading.Thread(target=lambda: found.append(bring()), daemon=True)
+        asking.start()
+        asking.join(timeout=5)
+    assert [one.record for one in found] == [first.record]
 
 
 def test_a_file_put_there_by_hand_gets_a_receipt(hostile, bring, place, receipt):
