@@ -78,7 +78,7 @@ def measure(count: int, settings: Config, threads: int, folder: Path) -> dict[st
         lambda: judge_metadata(entries, settings.curation, settings.archive.maximum_map_gigabytes),
     )
     write_table(folder / "decisions.parquet", decisions, DECISIONS)
-    passed = survivors(entries, decisions)
+    passed = watch.step("list the survivors", lambda: survivors(entries, decisions))
     rows = zip(catalogue["emdb_id"], catalogue["sequences"], strict=True)
     sequences = {key: chains.split(";") for key, chains in rows if key in passed}
     members = watch.step(

@@ -79,7 +79,8 @@ def survivors(entries: Mapping[str, Entry], decisions: pd.DataFrame) -> dict[str
             f"the decisions are about {min(strange)}, which the catalogue does not list; "
             "make them from this catalogue."
         )
-    return {key: entry for key, entry in entries.items() if key in known - stopped}
+    passed = known - stopped
+    return {key: entry for key, entry in entries.items() if key in passed}
 
 
 def judge_metadata(
