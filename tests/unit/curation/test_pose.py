@@ -13,7 +13,7 @@ from cryosamu.config import AlignmentSettings
 from cryosamu.curation import pose
 from cryosamu.curation.motion import RigidMotion
 from cryosamu.curation.pose import find_best_pose
-from cryosamu.curation.refinement import LocalCorrelation
+from cryosamu.curation.refinement import LocalCorrelation, _left_jacobian
 from cryosamu.errors import MapError, ModelError
 from cryosamu.structure.model import heavy_atoms, read_model
 from cryosamu.volume.io import read_map, write_map
@@ -197,6 +197,13 @@ def test_the_climb_follows_the_slope():
     for axis, step in enumerate(0.01 * np.eye(3)):
         ahead, behind = (likeness.at(RigidMotion(translation=tuple(way * step))) for way in (1, -1))
         assert pulls[:, axis].sum() == pytest.approx((ahead - behind) / 0.02, abs=1e-4)
+
+
+@given(st.tuples(*[st.floats(-2, 2)] * 3))
+def test_a_small_turn_on_top_of_a_turn(turn):
+    small = 1e-6 * np.array([1.0, -2.0, 0.5])
+    together = Rotation.from_rotvec(turn + small) * Rotation.from_rotvec(turn).inv()
+    assert together.as_rotvec() == pytest.approx(_left_jacobian(np.array(turn)) @ small, abs=1e-10)
 
 
 def real_pairs():
