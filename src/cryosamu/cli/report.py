@@ -26,6 +26,9 @@ def report(
     evaluation: Annotated[
         list[Path] | None, typer.Option(help="Metrics of evaluated maps; may be repeated.")
     ] = None,
+    summary: Annotated[
+        Path | None, typer.Option(help="Paired statistics, from `cryosamu evaluate summary`.")
+    ] = None,
     curves: Annotated[list[Path] | None, typer.Option(help="FSC curves; may be repeated.")] = None,
     pairing: Annotated[
         list[str] | None,
@@ -58,6 +61,7 @@ def report(
         split,
         history,
         checkpoint,
+        summary,
         config,
         tuple(evaluation or ()),
         tuple(curves or ()),

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-
 import numpy as np
 import pandas as pd
 from markupsafe import Markup
 from matplotlib.axes import Axes
-from numpy.typing import NDArray
 
+from cryosamu.evaluation.statistics.summary import median_curves
 from cryosamu.report.charting import INK, MUTED, drawing, to_markup
 from cryosamu.report.entries import Entry
 from cryosamu.report.listing import header
@@ -37,29 +34,6 @@ BANDED = (DEPOSITED, ENHANCED)
 
 FEWEST_CURVES = 3
 """Maps below which a median and quartiles say nothing that the curves do not."""
-
-_FREQUENCIES = 120
-
-
-@dataclass(frozen=True)
-class MedianCurve:
-    """The middle of many maps' FSC curves.
-
-    Attributes
-    ----------
-    frequency
-        float64 [n]: 1/Å.
-    lower, median, upper
-        float64 [n]: quartiles over the maps that reach the frequency.
-    maps
-        How many curves there are.
-    """
-
-    frequency: NDArray[np.float64]
-    lower: NDArray[np.float64]
-    median: NDArray[np.float64]
-    upper: NDArray[np.float64]
-    maps: int
 
 
 def scatter_chart(entries: list[Entry], conditions: list[Condition]) -> Markup | None:
@@ -139,7 +113,7 @@ def median_chart(entries: list[Entry]) -> Markup | None:
     given = [entry.curves for entry in entries if entry.curves is not None and len(entry.curves)]
     if len(given) < FEWEST_CURVES:
         return None
-    curves = pd.concat(given, ignore_index=True)
+    curves = median_curves(pd.concat(given, ignore_index=True))
     reported = [entry.resolution for entry in entries if entry.resolution is not None]
     # Far beyond the reported resolutions there is only noise to see.
     end = 1.6 / float(np.median(reported)) if reported else np.inf
@@ -158,23 +132,22 @@ def median_chart(entries: list[Entry]) -> Markup | None:
         )
 
 
-def _median_panel(panel: Axes, curves: pd.DataFrame, end: float) -> None:
+def _median_panel(panel: Axes, medians: pd.DataFrame, end: float) -> None:
     highest = 0.0
     for method in MEDIAN_OF:
-        rows = curves[curves["method"] == method]
-        single = [group for _, group in rows.groupby("emdb_id", sort=True)]
-        if len(single) < FEWEST_CURVES:
+        rows = medians[medians["method"] == method]
+        if rows.empty or rows["maps"].max() < FEWEST_CURVES:
             continue
-        middle = median_curve(single)
-        colour = METHOD_COLOURS[method]
-        label = f"{method_label(method)} ({middle.maps} maps)"
-        style = "--" if method == LOW_PASS else "-"
+        rows = rows[2 * rows["maps"] >= rows["maps"].max()]
+        frequency, colour = rows["spatial_frequency"].to_numpy(float), METHOD_COLOURS[method]
         if method in BANDED:
-            band = (middle.frequency, middle.lower, middle.upper)
+            band = (frequency, rows["lower"].to_numpy(float), rows["upper"].to_numpy(float))
             panel.fill_between(*band, color=colour, alpha=0.2, linewidth=0)
+        label = f"{method_label(method)} ({rows['maps'].max()} maps)"
+        style = "--" if method == LOW_PASS else "-"
         above = 4 if method == ENHANCED else 3
-        panel.plot(middle.frequency, middle.median, style, color=colour, label=label, zorder=above)
-        highest = max(highest, min(end, float(middle.frequency[-1])))
+        panel.plot(frequency, rows["median"], style, color=colour, label=label, zorder=above)
+        highest = max(highest, min(end, float(frequency[-1])))
     panel.axhline(0.5, color=INK, linewidth=0.9, linestyle=":")
     panel.axhline(0.0, color=MUTED, linewidth=0.6)
     marks = [d for d in (20, 10, 7, 5, 4, 3.5, 3, 2.5, 2) if 1 / d <= highest]
@@ -182,25 +155,3 @@ def _median_panel(panel: Axes, curves: pd.DataFrame, end: float) -> None:
     panel.set_xlim(0, highest or 1)
     panel.set_ylim(-0.12, 1.02)
     panel.set_xlabel("resolution, Å (linear in 1/Å)")
-
-
-def median_curve(curves: Sequence[pd.DataFrame]) -> MedianCurve:
-    """Return the quartiles of curves that are sampled differently.
-
-    Each curve is interpolated linearly on a common grid and not extended beyond its ends; the
-    result ends where fewer than half of the maps have a value.
-    """
-    ends = sorted((float(curve["spatial_frequency"].max()) for curve in curves), reverse=True)
-    reached_by_half = ends[(len(ends) + 1) // 2 - 1]
-    starts = [float(curve["spatial_frequency"].min()) for curve in curves]
-    frequency = np.linspace(float(np.median(starts)), reached_by_half, _FREQUENCIES)
-    sampled = []
-    for curve in curves:
-        points = curve.sort_values("spatial_frequency")
-        sampled.append(
-            np.interp(
-                frequency, points["spatial_frequency"], points["fsc"], left=np.nan, right=np.nan
-            )
-        )
-    lower, median, upper = np.nanquantile(np.stack(sampled), [0.25, 0.5, 0.75], axis=0)
-    return MedianCurve(frequency, lower, median, upper, len(curves))

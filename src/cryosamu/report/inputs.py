@@ -29,6 +29,7 @@ class InputFiles:
     split: Path | None = None
     history: Path | None = None
     checkpoint: Path | None = None
+    summary: Path | None = None
     config: Path | None = None
     evaluations: tuple[Path, ...] = ()
     curves: tuple[Path, ...] = ()
@@ -51,6 +52,7 @@ class Inputs:
     history: pd.DataFrame | None = None
     evaluation: pd.DataFrame | None = None
     curves: pd.DataFrame | None = None
+    summary: pd.DataFrame | None = None
     run: RunFacts | None = None
     config: Config | None = None
     pairings: tuple[Pairing, ...] = ()
@@ -70,6 +72,7 @@ def read_inputs(files: InputFiles) -> Inputs:
         _refuse_duplicates(evaluation)
     _refuse_repeated_pairings(files.pairings)
     given = [files.catalogue, files.decisions, files.split, files.history, files.checkpoint]
+    given.append(files.summary)
     # Not the configuration: the page states its settings, and a port in it shapes no result.
     given += [*files.evaluations, *files.curves]
     return Inputs(
@@ -79,6 +82,7 @@ def read_inputs(files: InputFiles) -> Inputs:
         history=_table(files.history, tables.HISTORY),
         evaluation=evaluation,
         curves=_joined(files.curves, tables.CURVES),
+        summary=_table(files.summary, tables.SUMMARY),
         run=None if files.checkpoint is None else read_run(files.checkpoint),
         config=None if files.config is None else read_config(files.config),
         pairings=files.pairings,

@@ -24,6 +24,7 @@ from cryosamu.report.inputs import Inputs
 from cryosamu.report.names import METRICS, metric_of, ordered
 from cryosamu.report.overview import overview_table
 from cryosamu.report.statements import statements
+from cryosamu.report.statistics_table import statistics_table
 from cryosamu.report.summary import summaries
 from cryosamu.report.verdict import conditions_in
 
@@ -133,6 +134,7 @@ def _verdict(inputs: Inputs) -> dict[str, Any]:
         "scatter": comparison_charts.scatter_chart(judged, conditions) if found else None,
         "median": comparison_charts.median_chart(judged) if found else None,
         "fewest_curves": comparison_charts.FEWEST_CURVES,
+        "statistics": None if inputs.summary is None else statistics_table(inputs.summary),
         "overview": overview_table(entries) if entries else None,
         "statements": statements(inputs, entries),
     }

@@ -27,7 +27,7 @@ def statements(inputs: Inputs, entries: list[Entry]) -> list[str]:
         *_about_training(inputs),
         *_about_leak(inputs.evaluation),
         *_about_metrics(inputs.evaluation),
-        *_about_holding_out(inputs.split, entries),
+        *_about_holding_out(inputs, entries),
     ]
 
 
@@ -113,12 +113,12 @@ def _about_metrics(evaluation: pd.DataFrame | None) -> list[str]:
     ]
 
 
-def _about_holding_out(split: pd.DataFrame | None, entries: list[Entry]) -> list[str]:
+def _about_holding_out(inputs: Inputs, entries: list[Entry]) -> list[str]:
     entries = [entry for entry in entries if len(entry.rows)]
     if not entries:
         return []
     lines = []
-    if split is None:
+    if inputs.split is None:
         lines.append(
             "No split was given: whether the evaluated maps were held out is known only from the "
             "checkpoint, if one was given."
@@ -129,7 +129,12 @@ def _about_holding_out(split: pd.DataFrame | None, entries: list[Entry]) -> list
     count = len(entries) - len(others)
     lines.append(
         f"{count} held-out map{'s' if count != 1 else ''}: "
-        "the counts are shown as they are, without a statistical test."
+        "the counts are shown as they are"
+        + (
+            ", without a statistical test."
+            if inputs.summary is None
+            else "; paired tests stand with all maps together."
+        )
     )
     return lines
 

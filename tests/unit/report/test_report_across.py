@@ -2,47 +2,22 @@
 
 import re
 
-import numpy as np
 import pandas as pd
 import pytest
 
-from cryosamu.report.comparison_charts import median_chart, median_curve, scatter_chart
+from cryosamu import tables
+from cryosamu.report.comparison_charts import median_chart, scatter_chart
 from cryosamu.report.entries import list_entries
-from cryosamu.report.inputs import Inputs
+from cryosamu.report.inputs import InputFiles, Inputs, read_inputs
 from cryosamu.report.overview import overview_table
 from cryosamu.report.page import render
+from cryosamu.report.statistics_table import statistics_table
 from cryosamu.report.verdict import conditions_in
 
 
 @pytest.fixture
 def entries(evaluation, curves, split):
     return list_entries(Inputs(evaluation=evaluation, curves=curves, split=split))
-
-
-def curve(frequencies, values):
-    return pd.DataFrame({"spatial_frequency": frequencies, "fsc": values})
-
-
-class TestMedianCurve:
-    def test_quartiles_are_those_of_the_values(self):
-        grid = np.linspace(0.02, 0.3, 15)
-        values = [0.1, 0.2, 0.4, 0.7, 0.9]
-        middle = median_curve([curve(grid, np.full(15, value)) for value in values])
-        np.testing.assert_allclose(middle.lower, 0.2)
-        np.testing.assert_allclose(middle.median, 0.4)
-        np.testing.assert_allclose(middle.upper, 0.7)
-        assert middle.maps == 5
-
-    def test_curves_of_other_samplings_are_brought_together(self):
-        fine, coarse = np.linspace(0.0, 0.4, 81), np.linspace(0.0, 0.4, 9)
-        middle = median_curve([curve(f, 1 - 2 * f) for f in (fine, coarse, fine[::-1])])
-        np.testing.assert_allclose(middle.median, 1 - 2 * middle.frequency, atol=1e-12)
-
-    def test_ends_where_fewer_than_half_have_a_value(self):
-        ends = (0.2, 0.3, 0.4, 0.5)
-        middle = median_curve([curve([0.0, end], [1.0, 1.0]) for end in ends])
-        assert middle.frequency[-1] == pytest.approx(0.4)
-        assert np.isfinite(middle.median).all()
 
 
 class TestCharts:
@@ -71,6 +46,51 @@ class TestCharts:
         svg = median_chart(list_entries(more))
         assert "Enhanced (3 maps)" in svg
         assert "Median map–model FSC of 3 maps" in svg
+
+
+@pytest.fixture
+def summary():
+    """Two metrics; the first gain is sure, the second is not, and one has too few clusters."""
+    rows = [
+        ("cc_mask", "all", 9, 1, 0.61, 0.58, 0.03, 0.031, 0.01, 0.05, 8, 0, 2, 0.01),
+        ("cc_mask", "5-6", 2, 0, 0.60, 0.59, 0.01, 0.012, None, None, 1, 1, 0, None),
+        ("cc_box", "all", 9, 0, 0.70, 0.70, -0.002, -0.001, -0.01, 0.004, 4, 0, 5, 0.8),
+    ]
+    names = [
+        "metric", "bin", "maps", "failures", "mean", "reference_mean", "mean_gain", "median_gain",
+        "gain_low", "gain_high", "wins", "ties", "losses", "p_holm",
+    ]  # fmt: skip
+    frame = pd.DataFrame(rows, columns=names)
+    frame = frame.assign(method="enhanced", reference="low_pass", low_passed=False, undefined=0)
+    return frame.assign(median=frame["mean"], p=frame["p_holm"])[tables.SUMMARY.names]
+
+
+class TestStatistics:
+    def test_gains_intervals_and_marks(self, summary):
+        table = statistics_table(summary)
+        rows = [dict(zip(table.headers, row, strict=True)) for row in table.rows]
+        assert [row["Resolution (Å)"].text for row in rows] == ["all", "all", "5-6"]
+        box, sure, few = rows
+        assert (sure["Mean gain"].text, sure["Mean gain"].mark) == ("0.0300", "better")
+        assert sure["Interval"].text == "+0.0100 to +0.0500"
+        assert (sure["Failed"].text, sure["Losses"].text) == ("1", "2")
+        assert (box["Mean gain"].text, box["Mean gain"].mark) == ("−0.0020", "")
+        assert (few["Interval"].text, few["p (Holm)"].text) == ("—", "—")
+        assert "Deposited, low-passed" in table.caption
+
+    def test_on_the_page(self, summary, evaluation, split):
+        with_tests = render(Inputs(evaluation=evaluation, split=split, summary=summary), "t")
+        without = render(Inputs(evaluation=evaluation, split=split), "t")
+        assert 'id="statistics"' in with_tests
+        assert "without a statistical test" not in with_tests
+        assert 'id="statistics"' not in without
+        assert "without a statistical test" in without
+
+    def test_is_read_from_its_file(self, tmp_path, summary):
+        tables.write_table(tmp_path / "s.parquet", summary, tables.SUMMARY)
+        read = read_inputs(InputFiles(summary=tmp_path / "s.parquet"))
+        assert len(read.summary) == 3
+        assert [name for name, _ in read.files] == ["s.parquet"]
 
 
 class TestOverview:
