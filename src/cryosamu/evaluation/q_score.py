@@ -22,6 +22,8 @@ SHELLS = np.linspace(0.1, 2.0, 20)
 """Å."""
 
 _CHUNK_ATOMS = 2000
+_FLAT = 1e-9
+"""Contrast over size of the density below which it is constant."""
 
 
 def free_radii(positions: NDArray[np.float64]) -> NDArray[np.float32]:
@@ -125,7 +127,10 @@ def _correlate(
         np.where(own, values - (values * own).sum(axis=axes, keepdims=True) / count, 0)
         for values in (density, reference)
     )
-    norm = np.sqrt((a**2).sum(axis=axes) * (b**2).sum(axis=axes))
+    spread = (a**2).sum(axis=axes)
+    # What interpolation's rounding leaves of a constant is no contrast.
+    spread[spread <= _FLAT**2 * (density**2).sum(axis=axes)] = 0
+    norm = np.sqrt(spread * (b**2).sum(axis=axes))
     covariance = (a * b).sum(axis=axes)
     scores: NDArray[np.float64] = np.divide(
         covariance, norm, out=np.zeros_like(norm), where=norm > 0

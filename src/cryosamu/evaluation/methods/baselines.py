@@ -8,23 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 import scipy.fft
 from skimage.filters import threshold_otsu
 
 from cryosamu.config import EvaluationSettings
-from cryosamu.errors import MapError
 from cryosamu.evaluation.masks import gaussian_blur
+from cryosamu.evaluation.methods.local_sharpening import LOCAL_WINDOW_RATIO, sharpen_locally
 from cryosamu.evaluation.reference import ModelReference
 from cryosamu.volume.fourier import low_pass, sharpen, spatial_frequency_squared
-from cryosamu.volume.io import read_map
 from cryosamu.volume.volume import FloatArray, Volume
 
 Setting = float | int | str | bool
 
-BASELINES = ("deposited", "low_pass", "low_pass_masked", "sharpened")
+BASELINES = ("deposited", "low_pass", "low_pass_masked", "sharpened", "locally_sharpened")
 FLOORS = ("envelope", "random_phases")
 
 _MASK_GROWTH = 0.1
@@ -33,9 +31,6 @@ _MASK_GROWTH = 0.1
 _PHASES_BEYOND = 7.0
 _PHASES_BEYOND_RATIO = 1.25
 _PHASES_SEED = 2024
-
-_SAME_VOXEL = 1e-3
-_SAME_ORIGIN = 0.05
 
 
 @dataclass(frozen=True)
@@ -84,8 +79,20 @@ def make_baseline(
     smooth = low_pass(deposited, resolution)
     if name == "low_pass":
         return MethodMap(smooth.data, {"low_pass": resolution}, band_limited=True)
+    if name == "locally_sharpened":
+        return _locally_sharpened(smooth, resolution, settings, contour)
     mask, made = density_mask(smooth, resolution, contour)
     return MethodMap(smooth.data * mask, {"low_pass": resolution, **made})
+
+
+def _locally_sharpened(
+    smooth: Volume, resolution: float, settings: EvaluationSettings, contour: float | None
+) -> MethodMap:
+    mask, made = density_mask(smooth, resolution, contour)
+    window, b_factor = LOCAL_WINDOW_RATIO * resolution, settings.sharpening_b_factor
+    data = sharpen_locally(smooth, resolution, mask, window, b_factor)
+    own: dict[str, Setting] = {"b_factor": b_factor, "low_pass": resolution, "window": window}
+    return MethodMap(data, own | made)
 
 
 def density_mask(
@@ -124,9 +131,14 @@ def make_floor(name: str, deposited: Volume, reference: ModelReference) -> Metho
         inside = deposited.with_data(reference.inside.astype(np.float32))
         made: dict[str, Setting] = {"low_pass": resolution}
         return MethodMap(low_pass(inside, resolution).data, made, band_limited=True)
-    beyond = max(_PHASES_BEYOND, _PHASES_BEYOND_RATIO * resolution)
+    beyond = phases_random_beyond(resolution)
     made = {"phases_random_beyond": beyond, "seed": _PHASES_SEED}
     return MethodMap(randomise_phases(deposited, beyond, _PHASES_SEED), made)
+
+
+def phases_random_beyond(resolution: float) -> float:
+    """Return the Å beyond which phases are made random for a map of a reported resolution (Å)."""
+    return max(_PHASES_BEYOND, _PHASES_BEYOND_RATIO * resolution)
 
 
 def randomise_phases(volume: Volume, beyond: float, seed: int) -> FloatArray:
@@ -138,32 +150,3 @@ def randomise_phases(volume: Volume, beyond: float, seed: int) -> FloatArray:
     spectrum[fine] = np.abs(spectrum[fine]) * np.exp(1j * np.angle(phases[fine]))
     data = scipy.fft.irfftn(spectrum, s=volume.shape, workers=-1, overwrite_x=True)
     return np.asarray(data, np.float32)
-
-
-def read_finished(path: Path, deposited: Volume) -> MethodMap:
-    """Return a finished map from a file that lies on the deposited map's grid.
-
-    Raises
-    ------
-    MapError
-        When the file is not a map, or is on another grid.
-    """
-    volume = read_map(path)
-    origins_apart = np.abs(np.subtract(volume.origin, deposited.origin))
-    if (
-        volume.shape != deposited.shape
-        or not np.allclose(volume.voxel_size, deposited.voxel_size, rtol=_SAME_VOXEL)
-        or (origins_apart > _SAME_ORIGIN * np.array(deposited.voxel_size)).any()
-    ):
-        raise MapError(
-            f"{path}: is on another grid ({_grid(volume)}) than the deposited map "
-            f"({_grid(deposited)}); bring it to that grid first."
-        )
-    return MethodMap(volume.data, {"file": path.name})
-
-
-def _grid(volume: Volume) -> str:
-    shape = " x ".join(str(count) for count in reversed(volume.shape))
-    voxel = ", ".join(f"{length:.3f}" for length in volume.voxel_size)
-    origin = ", ".join(f"{length:.2f}" for length in volume.origin)
-    return f"{shape} voxels of {voxel} Å from {origin} Å"

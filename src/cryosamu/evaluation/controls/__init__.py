@@ -1,0 +1,1 @@
+"""Is what an enhanced map shows real? Nine controls, each with a stated expectation."""
