@@ -34,7 +34,7 @@ from cryosamu.provenance import software_versions
 from cryosamu.structure.model import ProteinChain, protein_chains, read_model
 
 MODELS = EMBEDDED / "files.rcsb.org" / "download"
-LONGEST = 300
+LONGEST = 200
 SPACING = 120.0
 KINDS = ("stock", "cryosamu", "bfloat16")
 

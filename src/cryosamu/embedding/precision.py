@@ -10,6 +10,4 @@ def computing_in(precision: str, device: torch.device) -> torch.autocast:
 
     Weights, sums over neighbours and the output stay in float32.
     """
-    return torch.autocast(
-        device.type, dtype=torch.bfloat16, enabled=precision == "bfloat16", cache_enabled=False
-    )
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bfloat16")
