@@ -23,7 +23,7 @@ demo: $(VENV)/installed
 	@echo "Open demo/results/report/report.html"
 
 test: $(VENV)/installed-dev
-	OMP_NUM_THREADS=1 $(BIN)/pytest tests/unit --numprocesses 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/pytest tests/unit tests/browser --numprocesses 2 --dist loadfile
 	$(BIN)/pytest tests/workflow
 
 lint: $(VENV)/installed-dev

