@@ -34,3 +34,27 @@ rule evaluate_map:
         "cryosamu evaluate {params.map} {params.model} --resolution {params.resolution}"
         " --emdb-id {wildcards.emdb_id} --pdb-id {params.pdb_id} {params.contour} {params.methods}"
         " --config {params.config} --table {output.table} --curves {output.curves} &> {log}"
+
+
+rule compare_methods:
+    input:
+        split="results/split/split.parquet",
+        tables=evaluation_tables,
+    output:
+        report(
+            "results/evaluate/summary.parquet",
+            caption="../report/summary.rst",
+            category="CryoSAMU",
+        ),
+    log:
+        "logs/evaluate/compare_methods.log",
+    conda:
+        "../../envs/cryosamu.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        code=code_of("evaluation.statistics"),
+    shell:
+        "cryosamu evaluate summary {input.tables} --pairs {input.split} -o {output} 2> {log}"

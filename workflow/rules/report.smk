@@ -5,6 +5,7 @@ rule write_report:
         split="results/split/split.parquet",
         checkpoint=f"{RUN}/checkpoint.safetensors",
         history=f"{RUN}/history.parquet",
+        summary="results/evaluate/summary.parquet",
         tables=evaluation_tables,
         curves=evaluation_curves,
         enhanced=enhanced_maps,
@@ -29,11 +30,11 @@ rule write_report:
         pairings=pairing_options,
         title=SETTINGS.report.title,
         note=SETTINGS.report.note,
-        settings=settings_of("curation", "training"),
+        settings=settings_of("curation", "training", "report"),
         code=code_of("report"),
     shell:
         "cryosamu report --catalogue {input.catalogue} --decisions {input.decisions}"
         " --split {input.split} --checkpoint {input.checkpoint} --history {input.history}"
-        " {params.tables} {params.curves} {params.pairings}"
+        " --summary {input.summary} {params.tables} {params.curves} {params.pairings}"
         " --title {params.title:q} --note {params.note:q} --config {params.config}"
         " -o {output} 2> {log}"
