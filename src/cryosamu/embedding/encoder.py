@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cryosamu.config import EmbeddingSettings
-from cryosamu.device import choose_device
 from cryosamu.structure.model import ProteinChain
 
 
@@ -63,6 +62,9 @@ def load_encoder(settings: EmbeddingSettings) -> Encoder:
     CryosamuError
         When the weights are absent or damaged, or the device is not there.
     """
+    # Here, because torch is heavy and the store needs the interface alone.
+    from cryosamu.device import choose_device
+
     device = choose_device(settings.device)
     if settings.backend == "protein_mpnn":
         from cryosamu.embedding.protein_mpnn.encoder import ProteinMPNN
