@@ -176,13 +176,17 @@ def table(pairs: int, assumed: Assumptions = ASSUMED) -> str:
         _row("evaluate", pairs, judged, 0),
     ]
     hours = max(megabytes / assumed.megabytes_a_second, requests) / 3600
+    boxes = ", ".join(f"{edge}³ ({share:.0%})" for edge, share in assumed.boxes.items())
     crop = parts["reference: forward and backward, one 48^3 crop"]
     lines += [
         "",
         f"Bandwidth: {megabytes / 1e3:,.0f} GB; {hours:,.1f} hours at "
         f"{assumed.megabytes_a_second:g} MB/s. Training is apart from the number of pairs: "
         f"{crop:g} CPU s a 48³ crop of the reference network.",
-        f"Assumed: {assumed}.",
+        f"Assumed: boxes of {boxes} voxels of {VOXEL} Å; {assumed.residues:,} residues a model; "
+        f"{assumed.maps_a_pair:g} maps and {assumed.models_a_pair:g} models of "
+        f"{assumed.model_megabytes:g} MB fetched for each pair that is left; {assumed.methods} "
+        f"methods evaluated; a request every {assumed.seconds_a_request:g} s.",
     ]
     return "\n".join(lines)
 
