@@ -70,8 +70,8 @@ class Pipeline:
 
     def command(self, settings: dict | None = None, *extra: str) -> list[str]:
         port = free_port()
-        overlay = merged(self.settings, settings or {})
-        overlay["archive"] = {"mirror_root": f"http://127.0.0.1:{port}"}
+        here = {"archive": {"mirror_root": f"http://127.0.0.1:{port}"}}
+        overlay = merged(merged(self.settings, settings or {}), here)
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / "overlay.yaml"
         path.write_text(yaml.safe_dump(overlay))
