@@ -153,13 +153,10 @@ def table(pairs: int, assumed: Assumptions = ASSUMED) -> str:
     megabytes = maps * mean("map.gz MB") + models * assumed.model_megabytes
     requests = (maps + models) * assumed.seconds_a_request
     windows = sum(share * (edge * VOXEL / 64) ** 3 for edge, share in assumed.boxes.items())
-    embed = {
-        name: parts[part] / 574 * assumed.residues
-        for name, part in (
-            ("ESM-IF1", "esm_if1, random weights: 574 residues in 4 chains"),
-            ("ProteinMPNN", "protein_mpnn: 574 residues in 4 chains"),
-        )
-    }
+    encoders = (
+        ("ESM-IF1", 512, "esm_if1, random weights: 574 residues in 4 chains"),
+        ("ProteinMPNN", 128, "protein_mpnn: 574 residues in 4 chains"),
+    )
     judged = mean("reference") + assumed.methods * mean("judge a method")
     lines = [
         "| stage | entries | each, CPU s | CPU hours | disk GB |",
@@ -168,7 +165,13 @@ def table(pairs: int, assumed: Assumptions = ASSUMED) -> str:
         _row("fetch maps", maps, 0, maps * mean("map.gz MB") / 1e3),
         _row("measure (curation)", maps, mean("measure"), 0),
         _row("prepare", pairs, mean("prepare"), pairs * mean("prepared MB") / 1e3),
-        *(_row(f"embed, {name}", pairs, seconds, 0.002 * pairs) for name, seconds in embed.items()),
+        *(
+            _row(
+                *(f"embed, {name}", pairs, parts[part] / 574 * assumed.residues),
+                pairs * assumed.residues * width * 4 / 1e9,
+            )
+            for name, width, part in encoders
+        ),
         *(
             _row(f"enhance, {name}", pairs, windows * parts[f"{name}: forward, one 64^3 window"], 0)
             for name in ("reference", "compact")

@@ -20,7 +20,7 @@ def test_survivors_were_judged_and_never_stopped():
 
 
 def test_the_time_grows_with_the_entries_not_with_their_square():
-    """A tenth of a second for 40,000 entries; it once took minutes."""
+    """A tenth of a second for 40,000 entries; it once took over a minute."""
     names = [f"EMD-{number}" for number in range(40_000)]
     table = decisions([(name, "keep") for name in names])
     start = time.process_time()
