@@ -205,6 +205,41 @@ MEDIAN_CURVES = _schema(
 )
 """The median FSC over maps between its quartiles; `spatial_frequency` in 1/Å."""
 
+CONTROLS = _schema(
+    emdb_id=_TEXT,
+    pdb_id=_TEXT,
+    number=_COUNT,
+    control=_TEXT,
+    verdict=_TEXT,
+    value=_NUMBER,
+    limit=_NUMBER,
+    expectation=_TEXT,
+    reason=_TEXT,
+    detail=_TEXT,
+)
+"""One row a control of a map; number 0 is the hallucination score, 0 (nothing invented) to 1.
+
+`verdict` is pass, fail or not_applicable; `reason` says what was found or why it does not apply;
+`detail` holds further figures as JSON.
+"""
+
+LEAKAGE = _schema(
+    emdb_id=_TEXT,
+    pdb_id=_TEXT,
+    chain=_TEXT,
+    residues=_COUNT,
+    nearest_emdb_id=_TEXT,
+    nearest_pdb_id=_TEXT,
+    nearest_chain=_TEXT,
+    identity=_NUMBER,
+    shares_cluster=_TRUTH,
+)
+"""One row an evaluated chain: its closest chain that was trained or validated on.
+
+`identity`, 0 to 1, is null where no such chain aligns; `shares_cluster`: a trained chain is in the
+same cluster, perhaps by way of others.
+"""
+
 
 def write_table(path: Path | str, frame: pd.DataFrame, schema: pa.Schema) -> None:
     """Write a table as Parquet with exactly the columns of `schema`, in its order.

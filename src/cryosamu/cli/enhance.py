@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from cryosamu.cli.options import ConfigOption
+
+
+class Wrong(StrEnum):
+    """A structure that is wrong on purpose."""
+
+    permuted = "permuted"
+    another = "another"
 
 
 def register(root: typer.Typer) -> None:
@@ -36,6 +44,13 @@ def enhance(
     low_pass: Annotated[
         float | None, typer.Option(help="Drop what is finer than this from the output, Å.")
     ] = None,
+    control: Annotated[
+        Wrong | None,
+        typer.Option(
+            help="A control, not for use: the model's embedding shuffled over residues, or that of "
+            "an unrelated protein."
+        ),
+    ] = None,
     config: ConfigOption = None,
 ) -> None:
     """Enhance a cryo-EM map of 4–8 Å, on its own grid and in its own frame.
@@ -61,6 +76,7 @@ def enhance(
         model_path=model,
         checkpoint=checkpoint,
         low_pass_resolution=low_pass,
+        control=None if control is None else control.value,
     )
     for note in record["notes"]:
         typer.echo(f"note: {note}", err=True)

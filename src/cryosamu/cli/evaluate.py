@@ -7,7 +7,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from cryosamu.cli import evaluate_build, evaluate_map, evaluate_summary
+from cryosamu.cli import evaluate_build, evaluate_controls, evaluate_map, evaluate_summary
 from cryosamu.cli.options import application
 
 _HELP_OPTIONS = ("-h", "--help")
@@ -27,7 +27,7 @@ def register(root: typer.Typer) -> None:
     """Add the command and those below it to the application."""
     group = application(cls=_MapFirst)
     group.callback()(evaluate)
-    for module in (evaluate_map, evaluate_build, evaluate_summary):
+    for module in (evaluate_map, evaluate_build, evaluate_controls, evaluate_summary):
         module.register(group)
     root.add_typer(group, name="evaluate")
 

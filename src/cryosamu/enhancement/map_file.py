@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from cryosamu.config import EmbeddingSettings, EnhancementSettings
+from cryosamu.embedding.pooling import Pooled
+from cryosamu.enhancement.conditions import Control, another, permuted
 from cryosamu.enhancement.starter import starter_checkpoint
 from cryosamu.enhancement.structure import structure_tokens
 from cryosamu.enhancement.whole_map import Enhanced, enhance
 from cryosamu.errors import CryosamuError, MapError
 from cryosamu.files import atomic_path, sha256_of
-from cryosamu.network.checkpoint import load_checkpoint
+from cryosamu.network.checkpoint import CheckpointHeader, load_checkpoint
 from cryosamu.provenance import provenance_record
 from cryosamu.volume.fourier import low_pass
 from cryosamu.volume.io import read_map, write_map
@@ -29,6 +31,7 @@ def enhance_file(
     model_path: Path | str | None = None,
     checkpoint: Path | str | None = None,
     low_pass_resolution: float | None = None,
+    control: Control | None = None,
     progress: bool = True,
 ) -> dict[str, Any]:
     """Enhance a map file; write the enhanced map and, under its name with .json, the record.
@@ -46,6 +49,9 @@ def enhance_file(
         The packaged one where None.
     low_pass_resolution
         Å; drops what is finer from the enhanced map.
+    control
+        Tells the network a wrong structure on purpose: the model's embedding with its features
+        shuffled over residues, or an unrelated protein's.
 
     Returns
     -------
@@ -69,6 +75,7 @@ def enhance_file(
         volume = read_map(map_path)
         network, header = load_checkpoint(checkpoint)
         structure = structure_tokens(model_path, volume, header, embedding) if model_path else None
+        structure = _wrong_on_purpose(structure, control, header, embedding)
         try:
             enhanced = enhance(
                 volume,
@@ -84,11 +91,12 @@ def enhance_file(
         result = enhanced.volume
         if low_pass_resolution is not None:
             result = low_pass(result, low_pass_resolution)
-        write_map(output, result, _label(enhanced, low_pass_resolution))
+        write_map(output, result, _label(enhanced, low_pass_resolution, control))
         record = {
             "sha256": sha256_of(output),
             "notes": list(header.notes),
             "low_pass": low_pass_resolution,
+            "control": control,
             **enhanced.record,
             "provenance": provenance_record(
                 {
@@ -103,6 +111,23 @@ def enhance_file(
         }
         temporary_record.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     return record
+
+
+def _wrong_on_purpose(
+    structure: Pooled | None,
+    control: Control | None,
+    header: CheckpointHeader,
+    embedding: EmbeddingSettings,
+) -> Pooled | None:
+    if control == "another":
+        return another(header, embedding)
+    if control == "permuted":
+        if structure is None:
+            raise CryosamuError(
+                "--control permuted: needs the --model whose embedding it shuffles."
+            )
+        return permuted(structure)
+    return structure
 
 
 def _record_path(output: Path, inputs: list[Path]) -> Path:
@@ -120,7 +145,9 @@ def _record_path(output: Path, inputs: list[Path]) -> Path:
     return record
 
 
-def _label(enhanced: Enhanced, low_pass_resolution: float | None) -> str:
+def _label(enhanced: Enhanced, low_pass_resolution: float | None, control: Control | None) -> str:
     structure = "with structure" if enhanced.record["structure_tokens"] else "density alone"
+    if control is not None:
+        structure = f"control, {control} embedding"
     filtered = f", low-pass {low_pass_resolution:g} A" if low_pass_resolution else ""
     return f"CryoSAMU: enhanced by a network ({structure}{filtered})"

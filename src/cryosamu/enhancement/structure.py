@@ -43,6 +43,19 @@ def structure_tokens(
         raise ModelError(f"{model_path}: {error}") from error
     if not protein_chains(structure):
         raise ModelError(f"{model_path}: has no protein chain to embed; leave the model out.")
+    return embed_and_pool(model_path, header, settings)
+
+
+def embed_and_pool(
+    model_path: Path | str, header: CheckpointHeader, settings: EmbeddingSettings
+) -> Pooled:
+    """Return a model's tokens as the checkpoint wants them, wherever the model lies.
+
+    Raises
+    ------
+    ModelError, CheckpointError
+        As `structure_tokens`.
+    """
     # The encoders take seconds on a CPU and are not tested on Apple's GPUs.
     device = "cpu" if settings.device == "mps" else settings.device
     weights = settings.weights if settings.backend == header.embedding.backend else None

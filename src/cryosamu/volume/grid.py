@@ -45,7 +45,7 @@ def interpolation_matrix(old: int, new: int) -> FloatArray:
     shorter = min(old, new)
     top = (shorter - 1) // 2
     offset = np.arange(new)[:, None] / new - np.arange(old)[None, :] / old
-    matrix = _dirichlet(offset, top)
+    matrix = dirichlet_kernel(offset, top)
     if shorter % 2 == 0:
         nyquist = np.cos(np.pi * shorter * offset)
         if new < old:
@@ -59,7 +59,7 @@ def interpolation_matrix(old: int, new: int) -> FloatArray:
     return (matrix / old).astype(np.float32)
 
 
-def _dirichlet(offset: NDArray[np.float64], top: int) -> NDArray[np.float64]:
+def dirichlet_kernel(offset: NDArray[np.float64], top: int) -> NDArray[np.float64]:
     """Return the sum over |h| <= top of exp(2πi h offset), a real kernel."""
     numerator = np.sin(np.pi * (2 * top + 1) * offset)
     denominator = np.sin(np.pi * offset)

@@ -33,7 +33,7 @@ def judged(deposited, tmp_path_factory):
     folder = tmp_path_factory.mktemp("maps")
     finished = {name: folder / f"{name}.mrc" for name in ("inverted", *FAILED)}
     write_map(finished["inverted"], deposited.with_data(-deposited.data), "a test")
-    write_map(finished["elsewhere"], empty((40, 38, 36), (1.4, 1.4, 1.4)), "a test")
+    write_map(finished["elsewhere"], empty((40, 38, 36), (1.2, 1.2, 1.2), (90, 0, 0)), "a test")
     write_map(finished["flat"], deposited.with_data(0 * deposited.data), "a test")
     structure = molecule(spread=10)
     return judge_entry(deposited, structure, RESOLUTION, EvaluationSettings(), finished)
@@ -46,7 +46,7 @@ def one(judged, method, low_passed=False):
 
 def test_every_method_is_judged_as_it_is_and_low_passed(judged):
     names = [
-        "deposited", "low_pass", "low_pass_masked", "sharpened",
+        "deposited", "low_pass", "low_pass_masked", "sharpened", "locally_sharpened",
         "inverted", *FAILED, "envelope", "random_phases",
     ]  # fmt: skip
     assert [(j.method, j.low_passed) for j in judged] == [
@@ -83,7 +83,7 @@ def test_a_finished_map_stands_beside_the_deposited_one(judged):
 
 @pytest.mark.parametrize(
     ("method", "reason"),
-    [("absent", "does not exist"), ("elsewhere", "another grid"), ("flat", "constant")],
+    [("absent", "does not exist"), ("elsewhere", "is elsewhere"), ("flat", "constant")],
 )
 def test_a_method_that_fails_counts(judged, method, reason):
     for low_passed in (False, True):

@@ -119,16 +119,70 @@ def test_a_finished_map_is_read_where_its_grid_is_the_deposited_ones(deposited, 
 @pytest.mark.parametrize(
     ("shape", "voxel", "origin"),
     [
-        ((36, 34, 31), (1.1, 1.2, 1.3), (5.0, -7.0, 11.0)),
-        ((36, 34, 32), (1.1, 1.25, 1.3), (5.0, -7.0, 11.0)),
-        ((36, 34, 32), (1.1, 1.2, 1.3), (5.0, -6.0, 11.0)),
+        ((72, 68, 64), (0.55, 0.6, 0.65), (5.0, -7.0, 11.0)),  # a finer grid in the same box
+        ((50, 48, 46), (1.0, 1.0, 1.0), (3.0, -9.5, 9.5)),  # 1 Å, another and larger box
     ],
 )
-def test_another_grid_is_refused(deposited, tmp_path, shape, voxel, origin):
-    path = tmp_path / "enhanced.mrc"
-    write_map(path, Volume(np.ones(shape, np.float32), voxel, origin), "a test")
-    with pytest.raises(MapError, match=r"enhanced\.mrc: is on another grid .* than the deposited"):
-        read_finished(path, deposited)
+def test_a_map_on_another_grid_is_interpolated_exactly(tmp_path, shape, voxel, origin):
+    """A band-limited function of the finished map's box, sampled on both grids."""
+    deposited = empty((36, 34, 32), (1.1, 1.2, 1.3), (5.0, -7.0, 11.0))
+    other = empty(shape, voxel, origin)
+
+    def function(grid):
+        places = np.stack(np.indices(grid.shape)[::-1], axis=-1) * grid.voxel_size + grid.origin
+        x, y, z = np.moveaxis((places - other.origin) / other.box, -1, 0)
+        waves = np.cos(2 * np.pi * (3 * x - 2 * y + z)) + np.sin(2 * np.pi * (5 * z + y))
+        return (2 + waves).astype(np.float32)
+
+    write_map(tmp_path / "other.mrc", other.with_data(function(other)), "a test")
+    made = read_finished(tmp_path / "other.mrc", deposited)
+    inside = np.s_[2:-2, 2:-2, 2:-2]
+    np.testing.assert_allclose(made.data[inside], function(deposited)[inside], atol=2e-5)
+    assert made.data.shape == deposited.shape
+    assert made.settings["resampled_from"].startswith(f"{shape[2]} x {shape[1]} x {shape[0]} ")
+    assert made.settings["covered"] > 0.9
+
+
+def test_what_a_finished_map_does_not_reach_is_zero(deposited, tmp_path):
+    part = Volume(np.ones((36, 34, 20), np.float32), (1.1, 1.2, 1.3), deposited.origin)
+    write_map(tmp_path / "part.mrc", part, "a test")
+    made = read_finished(tmp_path / "part.mrc", deposited)
+    np.testing.assert_allclose(made.data[:, :, :20], 1, atol=1e-5)
+    assert not made.data[:, :, 20:].any()
+    assert made.settings["covered"] == pytest.approx(20 / 32)
+
+
+def test_a_finished_map_elsewhere_is_refused(deposited, tmp_path):
+    far = Volume(np.ones((36, 34, 32), np.float32), (1.1, 1.2, 1.3), (500.0, 0.0, 0.0))
+    write_map(tmp_path / "far.mrc", far, "a test")
+    with pytest.raises(MapError, match=r"far\.mrc: is elsewhere .* reaches 0 % of the deposited"):
+        read_finished(tmp_path / "far.mrc", deposited)
+
+
+def test_local_sharpening_levels_what_differs_from_place_to_place():
+    """Two like blobs of fine detail, one ten times weaker: a global filter keeps the ratio."""
+    grid = empty((40, 40, 80), (1.0, 1.0, 1.0))
+    z, y, x = np.indices(grid.shape)
+    ripple = np.cos(2 * np.pi * x / 6) * np.cos(2 * np.pi * y / 8)
+    blobs = [np.exp(-((z - 20) ** 2 + (y - 20) ** 2 + (x - c) ** 2) / 50) for c in (20, 60)]
+    data = (blobs[0] * (1 + ripple) + blobs[1] * (1 + 0.1 * ripple)).astype(np.float32)
+    volume = grid.with_data(data)
+    level = 0.15
+
+    def fine(made):
+        detail = made - low_pass(grid.with_data(made), 12.0).data
+        return [float(np.sqrt(np.mean((detail[b > 0.5]) ** 2))) for b in blobs]
+
+    flat, sharp, local = (
+        fine(make_baseline(name, volume, RESOLUTION, SETTINGS, level).data)
+        for name in ("low_pass", "sharpened", "locally_sharpened")
+    )
+    assert flat[1] / flat[0] < 0.25
+    assert sharp[1] / sharp[0] < 0.25
+    assert local[1] / local[0] > 2 * sharp[1] / sharp[0]
+    settings = make_baseline("locally_sharpened", volume, RESOLUTION, SETTINGS, level).settings
+    assert settings["window"] == 7 * RESOLUTION
+    assert settings["b_factor"] == -60
 
 
 def test_a_missing_finished_map_is_refused(deposited, tmp_path):

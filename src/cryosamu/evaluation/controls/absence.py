@@ -6,7 +6,13 @@ import numpy as np
 import scipy.fft
 
 from cryosamu.evaluation.controls.deletion import Deletion, delete_segment, find_segment
-from cryosamu.evaluation.controls.subject import Detail, Outcome, Subject, not_applicable
+from cryosamu.evaluation.controls.subject import (
+    Detail,
+    Outcome,
+    Subject,
+    not_applicable,
+    verdict_of,
+)
 from cryosamu.evaluation.methods import phases_random_beyond, randomise_phases
 from cryosamu.volume.fourier import low_pass, spatial_frequency_squared
 from cryosamu.volume.volume import FloatArray, Volume
@@ -54,7 +60,7 @@ def no_signal(subject: Subject) -> Outcome:
         f"{detail['random_phases_cc_mask']:.3f} from random phases beyond {beyond:.1f} Å (floor "
         f"{detail['random_phases_floor']:.3f})"
     )
-    verdict = "pass" if value <= INVENTED else "fail"
+    verdict = verdict_of(value <= INVENTED)
     return Outcome(5, name, verdict, value, INVENTED, _FIVE, reason, detail)
 
 
@@ -90,7 +96,7 @@ def deleted_helix(subject: Subject) -> Outcome:
         reason = f"the map does not show {segment.name} well enough to delete it"
         return Outcome(6, name, "not_applicable", None, None, _SIX, reason, detail)
     reason = f"{100 * value:.0f} % of the density of {segment.name} came back"
-    verdict = "pass" if value <= RETURNED else "fail"
+    verdict = verdict_of(value <= RETURNED)
     if verdict == "pass" and subject.outline_is_models:
         return Outcome(6, name, "not_applicable", value, RETURNED, _SIX, reason + _OUTLINE, detail)
     return Outcome(6, name, verdict, value, RETURNED, _SIX, reason, detail)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import gemmi
@@ -19,6 +20,9 @@ SHORTEST, LONGEST = 8, 20
 _HELIX_TWO = (4.8, 6.1)
 _HELIX_THREE = (4.2, 6.2)
 """Å between CA atoms two and three residues apart in an α helix (5.5 and 5.2), with room."""
+
+_BOND = 4.3
+"""Å between CA atoms of neighbours (3.8), with room."""
 
 _EDGE = 2.0
 """Å over which the deletion fades."""
@@ -84,10 +88,14 @@ def find_segment(structure: gemmi.Structure, volume: Volume) -> Segment | None:
     """
     runs: list[tuple[bool, int, str, tuple[str, ...]]] = []
     for chain in protein_chains(structure):
-        inside = _inside(chain.backbone[:, 1], volume) & chain.observed
-        helical = _helical(chain.backbone[:, 1].astype(np.float64)) & inside
-        for kind, chosen in ((True, helical), (False, inside)):
-            first, count = _longest_run(chosen)
+        alpha_carbons = chain.backbone[:, 1].astype(np.float64)
+        inside = np.logical_and(_inside(alpha_carbons, volume), chain.observed)
+        linked = _linked(alpha_carbons)
+        for kind, chosen in (
+            (True, np.logical_and(inside, _helical(alpha_carbons))),
+            (False, inside),
+        ):
+            first, count = _longest_run(chosen.tolist(), linked.tolist())
             if count >= SHORTEST:
                 first += max(count - LONGEST, 0) // 2
                 ids = chain.residue_ids[first : first + min(count, LONGEST)]
@@ -98,11 +106,10 @@ def find_segment(structure: gemmi.Structure, volume: Volume) -> Segment | None:
     return Segment(chain_id, ids, kind)
 
 
-def _inside(positions: NDArray[np.float32], volume: Volume) -> NDArray[np.bool_]:
+def _inside(positions: NDArray[np.float64], volume: Volume) -> NDArray[np.bool_]:
     indices = volume.to_grid(np.where(np.isfinite(positions), positions, 1e9))
     within = (indices >= 0) & (indices <= np.array(volume.shape[::-1]) - 1)
-    result: NDArray[np.bool_] = within.all(axis=1)
-    return result
+    return np.asarray(within.all(axis=1), np.bool_)
 
 
 def _helical(positions: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -113,23 +120,36 @@ def _helical(positions: NDArray[np.float64]) -> NDArray[np.bool_]:
     places = np.where(np.isfinite(positions), positions, np.nan)
     two = np.linalg.norm(places[2:] - places[:-2], axis=1)
     three = np.linalg.norm(places[3:] - places[:-3], axis=1)
-    within = [
-        (low < d) & (d < high) for d, (low, high) in ((two, _HELIX_TWO), (three, _HELIX_THREE))
-    ]
-    turn = within[0][:-1] & within[0][1:] & within[1]
+    second, third = _between(two, _HELIX_TWO), _between(three, _HELIX_THREE)
+    turn = second[:-1] & second[1:] & third
     for shift in range(4):
         chosen[shift : shift + len(turn)] |= turn
     return chosen
 
 
-def _longest_run(chosen: NDArray[np.bool_]) -> tuple[int, int]:
-    """Return where the longest run of true values begins and how long it is."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], chosen.astype(np.int8), [0]])))
-    if edges.size == 0:
-        return 0, 0
-    starts, ends = edges[::2], edges[1::2]
-    best = int(np.argmax(ends - starts))
-    return int(starts[best]), int(ends[best] - starts[best])
+def _between(values: NDArray[np.float64], bounds: tuple[float, float]) -> NDArray[np.bool_]:
+    result: NDArray[np.bool_] = (bounds[0] < values) & (values < bounds[1])
+    return result
+
+
+def _linked(positions: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return which residues are bonded to the one before them, by the distance of CA atoms."""
+    places = np.where(np.isfinite(positions), positions, np.nan)
+    apart = np.linalg.norm(np.diff(places, axis=0), axis=1)
+    return np.concatenate([[False], apart < _BOND])
+
+
+def _longest_run(chosen: Sequence[bool], linked: Sequence[bool]) -> tuple[int, int]:
+    """Return where the longest run of chosen, linked residues begins and how long it is."""
+    best, first = (0, 0), 0
+    for place, (taken, follows) in enumerate(zip(chosen, linked, strict=True)):
+        if not taken:
+            first = place + 1
+            continue
+        if not follows:
+            first = place
+        best = max(best, (place + 1 - first, -first))
+    return -best[1], best[0]
 
 
 def delete_segment(
@@ -137,8 +157,8 @@ def delete_segment(
 ) -> Deletion:
     """Return the map with a segment's density replaced by the solvent's.
 
-    Voxels within half the resolution (at least 3 Å) of the segment's atoms, and nearer to them than to any
-    other atom, take the median of the map outside the model; both bounds fade over 2 Å.
+    Voxels within half the resolution (at least 3 Å) of the segment's atoms, and nearer to them than
+    to any other atom, take the median of the map outside the model; both bounds fade over 2 Å.
     """
     alone = _segment_alone(structure, segment)
     own = np.array([site.atom.pos.tolist() for site in alone[0].all()])
@@ -177,7 +197,7 @@ def _segment_alone(structure: gemmi.Structure, segment: Segment) -> gemmi.Struct
 def _distances(
     volume: Volume, own: NDArray[np.float64], others: NDArray[np.float64], reach: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return each voxel's distance in Å to two sets of atoms, [nz, ny, nx]; far where beyond reach."""
+    """Return each voxel's distance in Å to two sets of atoms, [nz, ny, nx]; large out of reach."""
     far = 10 * reach
     to_own = np.full(volume.shape, far)
     to_others = np.full(volume.shape, far)

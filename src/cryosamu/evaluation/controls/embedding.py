@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from cryosamu.evaluation.controls.subject import Condition, Detail, Outcome, Subject, not_applicable
+from cryosamu.evaluation.controls.subject import (
+    Condition,
+    Detail,
+    Outcome,
+    Subject,
+    not_applicable,
+    verdict_of,
+)
 from cryosamu.evaluation.correlation import pearson
 from cryosamu.evaluation.reference import ModelReference
 
@@ -34,7 +41,7 @@ def no_embedding(subject: Subject) -> Outcome:
     value = _alike(subject, "true")
     detail = _fidelity(subject, "true")
     reason = f"correlation {value:.3f}; the embedding changes CC_mask by {detail['gain_true']:+.3f}"
-    verdict = "pass" if value >= SAME_MAP else "fail"
+    verdict = verdict_of(value >= SAME_MAP)
     return Outcome(1, "no_embedding", verdict, value, SAME_MAP, _ONE, reason, detail)
 
 
@@ -75,7 +82,7 @@ def perturbed_model(subject: Subject) -> Outcome:
     reason = (
         f"{100 * value:.0f} % of the preference is left ({before:.3f} before, {after:.3f} after)"
     )
-    verdict = "pass" if value >= SHARE_OF_PREFERENCE else "fail"
+    verdict = verdict_of(value >= SHARE_OF_PREFERENCE)
     return Outcome(4, name, verdict, value, SHARE_OF_PREFERENCE, _FOUR, reason, detail)
 
 
@@ -90,7 +97,7 @@ def _wrong_embedding(subject: Subject, number: int, name: str, condition: Condit
         f"correlation {value:.3f}; CC_mask changes by {wrong:+.3f} with the wrong embedding and "
         f"{right:+.3f} with the right one"
     )
-    verdict = "fail" if stolen or value < SAME_MAP else "pass"
+    verdict = verdict_of(value >= SAME_MAP and not stolen)
     return Outcome(number, name, verdict, value, SAME_MAP, _WRONG, reason, detail)
 
 

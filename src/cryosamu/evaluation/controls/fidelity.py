@@ -8,7 +8,13 @@ from numpy.typing import NDArray
 from skimage.filters import threshold_otsu
 
 from cryosamu.evaluation.controls.kinds import kinds_near
-from cryosamu.evaluation.controls.subject import Detail, Outcome, Subject, not_applicable
+from cryosamu.evaluation.controls.subject import (
+    Detail,
+    Outcome,
+    Subject,
+    not_applicable,
+    verdict_of,
+)
 from cryosamu.evaluation.map_fsc import MapFsc, map_fsc
 from cryosamu.volume.volume import FloatArray
 
@@ -20,7 +26,7 @@ SAME_INSIDE = 0.8
 
 ERASED = 0.05
 ERASED_OF_A_KIND = 0.2
-"""Share of the input's density above contour that may vanish, in all and of one kind of molecule."""
+"""Share of the density above contour that may vanish, in all and of one kind of molecule."""
 
 _HALF_MAP_LEVEL = 0.143
 
@@ -67,7 +73,7 @@ def half_maps(subject: Subject) -> Outcome:
         f"{apparent:.3f}; {100 * float(detail['unsupported_power'] or 0):.0f} % of the output's "
         f"power is in shells where the raw half does not support it (FSC < {_HALF_MAP_LEVEL})"
     )
-    verdict = "pass" if value >= KEPT_SIGNAL else "fail"
+    verdict = verdict_of(value >= KEPT_SIGNAL)
     return Outcome(7, name, verdict, value, KEPT_SIGNAL, _SEVEN, reason, detail)
 
 
@@ -85,7 +91,7 @@ def _unsupported(made: FloatArray, subject: Subject, cross: MapFsc) -> float:
         + np.fft.fftfreq(ny, y)[None, :, None] ** 2
         + np.fft.rfftfreq(nx, x)[None, None, :] ** 2
     )
-    # Each coefficient but those of the first plane, and of the last of an even grid, stands for two.
+    # A coefficient stands for two, but in the first plane and in an even grid's last.
     weights = np.full(spectrum.shape[2], 2.0)
     weights[0] = 1
     if nx % 2 == 0:
@@ -107,7 +113,7 @@ def inside_resolution(subject: Subject) -> Outcome:
         "same_to": float(1 / curve.spatial_frequency[different[0]]) if different.size else None,
     }
     reason = f"mean FSC {value:.3f}, lowest {shells.min():.3f} inside {subject.resolution:g} Å"
-    verdict = "pass" if value >= SAME_INSIDE else "fail"
+    verdict = verdict_of(value >= SAME_INSIDE)
     return Outcome(8, "inside_resolution", verdict, value, SAME_INSIDE, _EIGHT, reason, detail)
 
 
@@ -116,7 +122,7 @@ def _inside(curve: MapFsc, resolution: float) -> NDArray[np.float64]:
 
 
 def _mean_inside(curve: MapFsc, resolution: float) -> float:
-    """Return the mean over shells, each counted once: few coarse coefficients weigh as many fine."""
+    """Return the mean over shells, each counted once, however many coefficients it holds."""
     return float(_inside(curve, resolution).mean())
 
 
@@ -149,7 +155,7 @@ def erased_density(subject: Subject) -> Outcome:
             if total > 0:
                 detail[f"erased_{kind}"] = share = float(mass[lost & near].sum()) / total
                 worst = max(worst, share if kind != "unmodelled" else 0.0)
-    verdict = "pass" if value <= ERASED and worst <= ERASED_OF_A_KIND else "fail"
+    verdict = verdict_of(value <= ERASED and worst <= ERASED_OF_A_KIND)
     reason = f"{100 * value:.1f} % of the density above {level:.3g} vanished"
     if verdict == "pass" and subject.outline_is_models:
         reason += "; the map was cut out round its model, so that little else could vanish"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from cryosamu.evaluation.controls.subject import Detail, Outcome, not_applicable
+from cryosamu.evaluation.controls.subject import Detail, Outcome, not_applicable, verdict_of
 
 LIMIT = 0.2
 
@@ -36,9 +36,7 @@ def hallucination_score(outcomes: Sequence[Outcome]) -> Outcome:
         if outcome.control == "deleted_helix" and outcome.value is not None:
             parts["deleted_helix_share"] = min(max(outcome.value, 0.0), 1.0)
             if outcome.verdict == "not_applicable":
-                uncertain = (
-                    "; the deleted helix counts for little, since the map's outline shows it"
-                )
+                uncertain = "; the map's outline shows where the helix was"
     if not parts:
         return not_applicable(0, NAME, _EXPECTATION, "neither control 5 nor 6 could be made")
     largest = max(parts, key=lambda name: parts[name])
@@ -51,7 +49,7 @@ def hallucination_score(outcomes: Sequence[Outcome]) -> Outcome:
     return Outcome(
         0,
         NAME,
-        "pass" if value <= LIMIT else "fail",
+        verdict_of(value <= LIMIT),
         value,
         LIMIT,
         _EXPECTATION,

@@ -62,6 +62,11 @@ class Outcome:
     detail: Mapping[str, Detail] = field(default_factory=dict)
 
 
+def verdict_of(passed: bool) -> Verdict:
+    """Return the verdict of a control that could be made."""
+    return "pass" if passed else "fail"
+
+
 def not_applicable(number: int, control: str, expectation: str, reason: str) -> Outcome:
     """Return the outcome of a control that cannot be made."""
     return Outcome(number, control, "not_applicable", None, None, expectation, reason)

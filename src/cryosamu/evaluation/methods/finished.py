@@ -108,7 +108,7 @@ def onto_grid(volume: Volume, target: Volume) -> tuple[FloatArray, float]:
 def _interpolation(
     old: int, old_step: float, shift: float, new: int, new_step: float
 ) -> tuple[FloatArray, NDArray[np.bool_]]:
-    """Return the matrix [new, old] from one periodic grid to points, and which points it reaches."""
+    """Return the matrix [new, old] from a periodic grid to points, and which it reaches."""
     places = (shift + np.arange(new) * new_step) / old_step
     inside = (places >= -0.5) & (places <= old - 0.5)
     # A frequency h of the old grid is h / (old · step) in 1/Å.

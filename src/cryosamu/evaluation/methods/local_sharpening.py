@@ -9,6 +9,8 @@ done at once, a band of frequencies at a time.
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 from cryosamu.evaluation.masks import gaussian_blur
@@ -45,7 +47,7 @@ def sharpen_locally(
     edges = np.linspace(0, 1 / resolution, _BANDS + 1)
     edges[-1] = np.inf
     result = np.zeros_like(smooth.data)
-    for low, high in zip(edges[:-1], edges[1:], strict=True):
+    for low, high in pairwise(edges.tolist()):
         band = multiply_spectrum(smooth, ((s >= low) & (s < high)).astype(np.float32)).data
         result += _equalised(band, smooth, mask, weights, sigma) * np.float32(
             np.exp(-b_factor / 4 * (_middle(low, high, resolution)) ** 2)

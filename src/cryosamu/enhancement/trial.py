@@ -1,0 +1,103 @@
+"""A checkpoint as what the controls of the evaluation put to the test."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import gemmi
+
+from cryosamu.config import EmbeddingSettings, EnhancementSettings
+from cryosamu.embedding.pooling import Pooled
+from cryosamu.enhancement.conditions import another, permuted
+from cryosamu.enhancement.starter import starter_checkpoint
+from cryosamu.enhancement.structure import embed_and_pool, structure_tokens
+from cryosamu.enhancement.whole_map import enhance
+from cryosamu.errors import CryosamuError
+from cryosamu.evaluation.controls.perturbation import perturbed
+from cryosamu.evaluation.controls.subject import Condition, Subject
+from cryosamu.network.checkpoint import CheckpointHeader, load_checkpoint
+from cryosamu.structure.model import read_model
+from cryosamu.volume.volume import FloatArray, Volume
+
+DISPLACEMENT_RATIO = 0.5
+"""Errors made up in a model as a share of the map's resolution: 2–4 Å, as predictions have them."""
+
+
+def trial_of(
+    volume: Volume,
+    resolution: float,
+    *,
+    checkpoint: Path | None,
+    model_path: Path | None,
+    predicted_path: Path | None,
+    contour: float | None,
+    halves: tuple[Volume, Volume] | None,
+    enhancement: EnhancementSettings,
+    embedding: EmbeddingSettings,
+) -> tuple[Subject, dict[str, Path]]:
+    """Return a checkpoint on a map under every condition, and the files it was made from.
+
+    Parameters
+    ----------
+    resolution
+        Reported resolution, Å.
+    checkpoint
+        The packaged one where None.
+    predicted_path
+        A model with errors, in the map's frame; the given one with errors made up where None.
+
+    Raises
+    ------
+    CryosamuError
+        When a file cannot be used.
+    """
+    checkpoint = checkpoint or starter_checkpoint()
+    network, header = load_checkpoint(checkpoint)
+    inputs = {"checkpoint": checkpoint}
+    tokens: dict[Condition, Pooled | None] = {"none": None}
+    structure = wrong = None
+    missing: dict[Condition, str] = {}
+    if model_path is not None:
+        inputs["model"] = model_path
+        structure = read_model(model_path)
+        given = structure_tokens(model_path, volume, header, embedding)
+        tokens |= {"true": given, "permuted": permuted(given)}
+        tokens["another"] = another(header, embedding)
+        if predicted_path is not None:
+            inputs["predicted"] = predicted_path
+            wrong = read_model(predicted_path)
+        else:
+            wrong = perturbed(structure, DISPLACEMENT_RATIO * resolution)
+        try:
+            tokens["perturbed"] = _tokens_of(wrong, header, embedding)
+        except CryosamuError as error:
+            missing["perturbed"] = f"the model with errors cannot be embedded ({error})"
+
+    def enhance_under(shown: Volume, condition: Condition) -> FloatArray:
+        pooled = tokens[condition]
+        told, mask = (None, None) if pooled is None else (pooled.tokens, pooled.mask)
+        made = enhance(shown, network, header, told, mask, enhancement, progress=False)
+        return made.volume.data
+
+    subject = Subject(
+        volume,
+        resolution,
+        enhance_under,
+        structure=structure,
+        perturbed=wrong,
+        missing=missing,
+        contour=contour,
+        halves=halves,
+    )
+    return subject, inputs
+
+
+def _tokens_of(
+    structure: gemmi.Structure, header: CheckpointHeader, embedding: EmbeddingSettings
+) -> Pooled:
+    """Return the tokens of a model that is in memory; none are kept in the store."""
+    with tempfile.TemporaryDirectory(prefix="cryosamu-") as folder:
+        path = Path(folder) / "model.cif"
+        path.write_text(structure.make_mmcif_document().as_string(), encoding="utf-8")
+        return embed_and_pool(path, header, embedding.model_copy(update={"store": None}))
