@@ -47,6 +47,7 @@ rule report:
     default_target: True
     input:
         VERIFIED_FILE if LOCKED else LOCK_FILE,
+        "results/curate/funnel.svg",
         "results/report/report.html",
 
 
@@ -55,6 +56,7 @@ rule dataset:
         "results/curate/decisions.parquet",
         "results/split/split.parquet",
         VERIFIED_FILE if LOCKED else LOCK_FILE,
+        "results/curate/funnel.svg",
         prepared_pairs,
 
 

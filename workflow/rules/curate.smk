@@ -140,3 +140,28 @@ rule repair_model:
     shell:
         "cryosamu curate repair {params.model} --measurement {input.measurement}"
         " -o {output} 2> {log}"
+
+
+rule draw_funnel:
+    input:
+        catalogue="results/catalogue/catalogue.parquet",
+        decisions="results/curate/decisions.parquet",
+    output:
+        report(
+            "results/curate/funnel.svg",
+            caption="../report/funnel.rst",
+            category="CryoSAMU",
+        ),
+    log:
+        "logs/curate/draw_funnel.log",
+    conda:
+        "../../envs/cryosamu.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=30,
+    params:
+        code=code_of("curation.funnel", "report.figure"),
+    shell:
+        "cryosamu curate funnel {input.decisions} --catalogue {input.catalogue}"
+        " -o {output} > {log} 2>&1"
