@@ -52,7 +52,7 @@ checkpoint filter_models:
         code=code_of("curation"),
     shell:
         "cryosamu curate models {input.catalogue} --decisions {input.decisions}"
-        " --fetches results/fetch/models --config {params.config}"
+        " --fetches results/fetch/models --config {params.config} --threads {threads}"
         " -o {output.decisions} --clusters {output.clusters} 2> {log}"
 
 
