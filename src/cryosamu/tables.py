@@ -205,6 +205,23 @@ MEDIAN_CURVES = _schema(
 )
 """The median FSC over maps between its quartiles; `spatial_frequency` in 1/Å."""
 
+METHODS = _schema(
+    emdb_id=_TEXT,
+    method=_TEXT,
+    status=_TEXT,
+    error=_TEXT,
+    seconds=_NUMBER,
+    peak_megabytes=_NUMBER,
+    program=_TEXT,
+    version=_TEXT,
+    resampled=_TRUTH,
+)
+"""One row a method and map: `status` is ok or failed, then `error` says why.
+
+Wall time and the largest resident memory of the process that made the map; null where a finished
+map was taken.
+"""
+
 CONTROLS = _schema(
     emdb_id=_TEXT,
     pdb_id=_TEXT,
@@ -277,10 +294,25 @@ def read_table(path: Path | str, schema: pa.Schema) -> pd.DataFrame:
     except (pa.ArrowInvalid, OSError) as error:
         reason = " ".join(str(error).split())
         raise CryosamuError(f"{path}: is not a Parquet table ({reason}).") from error
-    if not table.schema.remove_metadata().equals(schema):
+    found = table.schema.remove_metadata()
+    if not found.equals(schema):
         raise CryosamuError(
-            f"{path}: has columns {', '.join(table.schema.names)}; "
-            f"this stage reads {', '.join(schema.names)}."
+            f"{path}: is another table, or of an earlier version ({_differences(found, schema)}); "
+            "make it anew with the command that writes it."
         )
     frame: pd.DataFrame = table.to_pandas()
     return frame
+
+
+def _differences(found: pa.Schema, wanted: pa.Schema) -> str:
+    """Return in words how the columns of two tables differ."""
+    lacking = [name for name in wanted.names if name not in found.names]
+    extra = [name for name in found.names if name not in wanted.names]
+    mistyped = [
+        name
+        for name in wanted.names
+        if name in found.names and found.field(name) != wanted.field(name)
+    ]
+    kinds = {"lacks": lacking, "has beside": extra, "has of another type": mistyped}
+    named = [f"it {kind} {', '.join(names)}" for kind, names in kinds.items() if names]
+    return ", ".join(named) or "its columns stand in another order"

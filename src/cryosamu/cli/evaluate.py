@@ -7,10 +7,26 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from cryosamu.cli import evaluate_build, evaluate_controls, evaluate_map, evaluate_summary
+from cryosamu.cli import (
+    evaluate_build,
+    evaluate_controls,
+    evaluate_leakage,
+    evaluate_map,
+    evaluate_method,
+    evaluate_summary,
+)
 from cryosamu.cli.options import application
 
 _HELP_OPTIONS = ("-h", "--help")
+
+_COMMANDS = (
+    evaluate_map,
+    evaluate_method,
+    evaluate_build,
+    evaluate_controls,
+    evaluate_leakage,
+    evaluate_summary,
+)
 
 
 class _MapFirst(TyperGroup):
@@ -27,7 +43,7 @@ def register(root: typer.Typer) -> None:
     """Add the command and those below it to the application."""
     group = application(cls=_MapFirst)
     group.callback()(evaluate)
-    for module in (evaluate_map, evaluate_build, evaluate_controls, evaluate_summary):
+    for module in _COMMANDS:
         module.register(group)
     root.add_typer(group, name="evaluate")
 

@@ -1,0 +1,157 @@
+"""`cryosamu evaluate leakage`: how near the evaluated maps are to what was trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cryosamu.cli.options import ConfigOption
+from cryosamu.errors import CryosamuError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from cryosamu.evaluation.leakage import Chain
+
+_SUFFIXES = (".cif.gz", ".cif", ".pdb.gz", ".pdb", ".ent.gz", ".ent")
+
+
+def register(group: typer.Typer) -> None:
+    """Add the command to the group."""
+    group.command("leakage")(leakage)
+
+
+def leakage(
+    split: Annotated[
+        Path, typer.Option(help="The split's table: entries of train, validation and test.")
+    ],
+    models: Annotated[
+        Path, typer.Option(help="Folder of the models, PDBID.cif.gz (also .cif, .pdb, .pdb.gz).")
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="One row an evaluated chain (Parquet).")
+    ],
+    evaluation: Annotated[
+        list[Path] | None,
+        typer.Option(help="Tables of `cryosamu evaluate --table`: conditions side by side."),
+    ] = None,
+    json_path: Annotated[
+        Path | None, typer.Option("--json", help="Summary with the warning, by map.")
+    ] = None,
+    threads: Annotated[int, typer.Option(help="Threads of MMseqs2.", min=1)] = 1,
+    config: ConfigOption = None,
+) -> None:
+    """Compare every evaluated chain with all that were trained or validated on.
+
+    For each test map the highest sequence identity to a trained chain, and whether one is in the
+    same cluster (30 %, as configured under curation.clustering). Beside it, what embedding the
+    deposited model is worth, which uses the answer, and what can be had without.
+
+        cryosamu evaluate leakage --split results/split/split.parquet --models store/archive/models
+        -o leakage.parquet
+    """
+    from cryosamu.config import read_config
+    from cryosamu.curation.similarity import find_similar
+    from cryosamu.evaluation.leakage import (
+        any_identity,
+        conditions,
+        distinct_sequences,
+        leakage_table,
+    )
+    from cryosamu.tables import EVALUATION, LEAKAGE, SPLIT, read_table, write_table
+
+    clustering = read_config(config).curation.clustering
+    chains = _chains(read_table(split, SPLIT), models)
+    pairs = find_similar(distinct_sequences(chains), any_identity(clustering), threads)
+    table = leakage_table(chains, pairs, clustering.identity)
+    judged = None
+    if evaluation:
+        import pandas as pd
+
+        judged = pd.concat([read_table(path, EVALUATION) for path in evaluation])
+    beside = conditions(judged)
+    write_table(output, table, LEAKAGE)
+    _tell(table, beside, clustering.identity)
+    if json_path is not None:
+        inputs = {"split": split}
+        _write_json(json_path, table, beside, clustering.model_dump(mode="json"), inputs)
+
+
+def _chains(split: pd.DataFrame, models: Path) -> list[Chain]:
+    """Return the protein chains of all entries of a split."""
+    from tqdm import tqdm
+
+    from cryosamu.evaluation.leakage import Chain
+    from cryosamu.structure.model import protein_chains, read_model
+
+    found = []
+    bar = tqdm(split.itertuples(), total=len(split), desc="models", unit="model", disable=None)
+    for row in bar:
+        structure = read_model(_model_path(models, str(row.pdb_id)))
+        found += [
+            Chain(
+                str(row.emdb_id),
+                str(row.pdb_id),
+                chain.author_id,
+                chain.entity_sequence or chain.sequence,
+                str(row.split) != "test",
+            )
+            for chain in protein_chains(structure)
+        ]
+    return found
+
+
+def _model_path(folder: Path, pdb_id: str) -> Path:
+    names = [name + suffix for name in (pdb_id, pdb_id.lower()) for suffix in _SUFFIXES]
+    for name in names:
+        if (folder / name).is_file():
+            return folder / name
+    raise CryosamuError(f"{folder}: has no model of {pdb_id}; expected {names[0]} or the like.")
+
+
+def _tell(table: pd.DataFrame, beside: Sequence[dict[str, Any]], identity: float) -> None:
+    from cryosamu.evaluation.leakage import WARNING, maximum_identity
+
+    for emdb_id, value in maximum_identity(table).items():
+        shown = "none aligns" if value is None else f"{100 * value:.0f} %"
+        typer.echo(f"{emdb_id:<12} highest identity to a trained chain: {shown}")
+    shared = int(table["shares_cluster"].sum())
+    typer.echo(
+        f"{shared} of {len(table)} evaluated chains are in a cluster ({100 * identity:.0f} %) with "
+        "a trained one"
+    )
+    for one in beside:
+        answer = "uses the answer" if one["uses_answer"] else "deployable"
+        figure = "not evaluated" if one["cc_mask"] is None else f"CC_mask {one['cc_mask']:.3f}"
+        typer.echo(
+            f"{one['method']:<22} embeds {one['structure']:<32} {answer:<16} {figure} "
+            f"({one['maps']} maps)"
+        )
+    typer.echo(f"warning: {WARNING}", err=True)
+
+
+def _write_json(
+    path: Path,
+    table: pd.DataFrame,
+    beside: Sequence[dict[str, Any]],
+    settings: dict[str, Any],
+    inputs: dict[str, Path],
+) -> None:
+    import json
+
+    from cryosamu.evaluation.leakage import WARNING, maximum_identity
+    from cryosamu.files import write_text
+    from cryosamu.provenance import provenance_record
+
+    record = {
+        "maximum_identity": maximum_identity(table),
+        "evaluated_chains": len(table),
+        "chains_in_trained_clusters": int(table["shares_cluster"].sum()),
+        "conditions": list(beside),
+        "warning": WARNING,
+        "provenance": provenance_record(settings, inputs),
+    }
+    write_text(path, json.dumps(record, indent=2) + "\n")
