@@ -25,7 +25,9 @@ from cryosamu.files import write_text
 from cryosamu.network import EnhancementNetwork, build_network
 from cryosamu.provenance import software_versions
 from cryosamu.training.crops import Batch
+from cryosamu.training.interruption import StopRequest
 from cryosamu.training.loop import take_step
+from cryosamu.training.parallel import Processes
 from cryosamu.training.state import fresh_state
 from cryosamu.volume.windows import plan_windows, predict_in_windows
 
@@ -56,8 +58,8 @@ def training_crops(settings: NetworkSettings, device: torch.device, given: argpa
     """Return crops a second by batch size, None where the device's memory does not suffice."""
     rates = {}
     for batch_size in given.batches:
-        training = TrainingSettings(batch_size=batch_size, crop=given.crop)
-        state = fresh_state(build_network(settings, _WIDTH).to(device), training, 1, [])
+        training = TrainingSettings(batch_size=batch_size, crop=given.crop, precision="float32")
+        state = fresh_state(build_network(settings, _WIDTH).to(device), training, 1, [], [])
         cubes = torch.rand(2, batch_size, 1, *[given.crop] * 3, device=device)
         batch = Batch(
             cubes[0],
@@ -66,7 +68,11 @@ def training_crops(settings: NetworkSettings, device: torch.device, given: argpa
             torch.ones(batch_size, _TOKENS, dtype=torch.bool, device=device),
         )
         try:
-            taken = seconds(lambda: take_step(state, batch, training), device, given.runs)  # noqa: B023
+            taken = seconds(
+                lambda: take_step(state, batch, training, Processes(), StopRequest()),  # noqa: B023
+                device,
+                given.runs,
+            )
             rates[batch_size] = round(batch_size / taken, 1)
         except torch.OutOfMemoryError:
             rates[batch_size] = None

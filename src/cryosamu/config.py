@@ -27,6 +27,7 @@ from cryosamu.files import require_file
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Angstrom = Annotated[float, Field(gt=0, le=1000)]
 Count = Annotated[int, Field(ge=1)]
+Weight = Annotated[float, Field(ge=0, le=1000)]
 
 
 class Section(BaseModel):
@@ -207,6 +208,27 @@ class NetworkSettings(Section):
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.2
 
 
+class LossSettings(Section):
+    """Weights of the losses that are summed; 0 leaves one out."""
+
+    smooth_l1: Weight = 1.0
+    ssim: Weight = 0.0
+    fourier_shell: Weight = 0.0
+
+    @model_validator(mode="after")
+    def _something(self) -> LossSettings:
+        if not (self.smooth_l1 or self.ssim or self.fourier_shell):
+            raise ValueError("no loss has a weight above 0, so there is nothing to learn from")
+        return self
+
+
+class AugmentationSettings(Section):
+    """How far the maps of training crops are changed at random; 0 leaves them as they are."""
+
+    intensity: Fraction = 0.0
+    b_factor: Annotated[float, Field(ge=0, le=500)] = 0.0
+
+
 class TrainingSettings(Section):
     """How the network is trained."""
 
@@ -214,15 +236,33 @@ class TrainingSettings(Section):
     steps: Count = 60_000
     update_steps: Count = 6_000
     batch_size: Count = 4
+    accumulation: Count = 1
     crop: Annotated[int, Field(ge=16, le=256, multiple_of=8)] = 48
     learning_rate: Annotated[float, Field(gt=0, le=1)] = 5e-4
     weight_decay: Annotated[float, Field(ge=0, le=1)] = 0.01
+    gradient_norm: Annotated[float, Field(gt=0)] = 1.0
+    schedule: Literal["plateau", "cosine", "constant"] = "plateau"
+    warm_up_steps: Annotated[int, Field(ge=0)] = 0
     plateau_factor: Annotated[float, Field(gt=0, lt=1)] = 0.5
     plateau_patience: Count = 4
+    averaging: Annotated[float, Field(ge=0, lt=1)] = 0.0
     validate_every: Count = 500
+    early_stopping: Annotated[int, Field(ge=0)] = 0
+    losses: LossSettings = LossSettings()
+    augmentation: AugmentationSettings = AugmentationSettings()
     embedding_dropout: Fraction = 0.3
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     seed: Annotated[int, Field(ge=0)] = 2024
     device: str = "auto"
+    workers: Annotated[int, Field(ge=0, le=64)] = 2
+
+    @model_validator(mode="after")
+    def _parts(self) -> TrainingSettings:
+        if self.accumulation > self.batch_size:
+            raise ValueError(
+                f"'accumulation' is {self.accumulation}, more parts than the batch has crops"
+            )
+        return self
 
 
 class EnhancementSettings(Section):

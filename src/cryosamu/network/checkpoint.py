@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 from torch import Tensor, nn
 
 from cryosamu.config import EmbeddingSettings, NetworkSettings, PreparationSettings
@@ -32,6 +32,8 @@ class TrainingSummary:
         The step whose weights these are: the one with the lowest loss on validation.
     data_digest
         Digest of the training and validation pairs and of their structure tokens.
+    lock_digest
+        SHA-256 of the data set's lock that was given to the call that finished.
     training_pairs, validation_pairs
         EMDB ids.
     lineage
@@ -44,6 +46,7 @@ class TrainingSummary:
     steps: int
     best_step: int
     data_digest: str
+    lock_digest: str | None = None
     training_pairs: tuple[str, ...] = ()
     validation_pairs: tuple[str, ...] = ()
     lineage: tuple[dict[str, Any], ...] = ()
@@ -125,25 +128,59 @@ def read_header(path: Path | str) -> CheckpointHeader:
     return _parse_header(path, read_tensors(path)[1])
 
 
-def require_network(
-    path: Path | str, header: CheckpointHeader, settings: NetworkSettings, embedding_width: int
+@dataclass(frozen=True)
+class Configuration:
+    """What a checkpoint and those who train it on must agree in; as in `CheckpointHeader`."""
+
+    network: NetworkSettings
+    embedding_width: int
+    embedding: EmbeddingSettings
+    weights_fingerprint: str
+    preparation: PreparationSettings
+
+
+# Where a setting's value is of the machine and not of the tokens.
+_OF_THE_MACHINE = {"device", "weights", "cache", "store"}
+
+
+def require_configuration(
+    path: Path | str, header: CheckpointHeader, wanted: Configuration
 ) -> None:
-    """Refuse a checkpoint of another network than the configuration's, naming the difference.
+    """Refuse a checkpoint made under another configuration, naming the differences.
 
     Raises
     ------
     CheckpointError
         With each key that differs, the checkpoint's value and the configuration's.
     """
-    found = {**header.network.model_dump(), "embedding_width": header.embedding_width}
-    wanted = {**settings.model_dump(), "embedding_width": embedding_width}
+    of_the_checkpoint = Configuration(
+        **{key.name: getattr(header, key.name) for key in fields(Configuration)}
+    )
+    found, asked = _flat(of_the_checkpoint), _flat(wanted)
     differences = [
-        f"{key} is {found[key]} in the checkpoint and {wanted[key]} in the configuration"
-        for key in wanted
-        if found[key] != wanted[key]
+        f"{key} is {found[key]} in the checkpoint and {asked[key]} in the configuration"
+        for key in asked
+        if found[key] != asked[key]
     ]
     if differences:
-        raise CheckpointError(f"{path}: belongs to another network: {'; '.join(differences)}.")
+        raise CheckpointError(
+            f"{path}: belongs to another configuration: {'; '.join(differences)}."
+        )
+
+
+def _flat(configuration: Configuration) -> dict[str, Any]:
+    """Return every value under its dotted key."""
+    flat: dict[str, Any] = {}
+    waiting: list[tuple[str, Any]] = [
+        (key.name, getattr(configuration, key.name)) for key in fields(configuration)
+    ]
+    while waiting:
+        key, value = waiting.pop(0)
+        if isinstance(value, BaseModel):
+            waiting += [(f"{key}.{name}", part) for name, part in value]
+        elif key.rpartition(".")[2] not in _OF_THE_MACHINE:
+            flat[key] = value
+    return flat
 
 
 def _parse_header(path: Path | str, values: Mapping[str, Any]) -> CheckpointHeader:
@@ -152,9 +189,9 @@ def _parse_header(path: Path | str, values: Mapping[str, Any]) -> CheckpointHead
             f"{path}: is not a checkpoint of format {_FORMAT}, which this version reads; "
             "use the version of CryoSAMU that wrote it."
         )
-    fields = {name: value for name, value in values.items() if name != "format"}
+    content = {name: value for name, value in values.items() if name != "format"}
     try:
-        return _HEADERS.validate_python(fields)
+        return _HEADERS.validate_python(content)
     except ValidationError as error:
         fault = error.errors()[0]
         place = ".".join(str(part) for part in fault["loc"])

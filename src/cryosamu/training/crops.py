@@ -1,4 +1,4 @@
-"""Crops of prepared pairs; every random choice is a function of the seed and the step."""
+"""Crops of prepared pairs; every random choice follows from seed, step and place in the batch."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from cryosamu.config import TrainingSettings
+from cryosamu.training.augmentation import HalfArray, augmented
 from cryosamu.training.pairs import TrainingPair
-
-HalfArray = NDArray[np.float16]
+from cryosamu.training.parallel import Processes
 
 _TRIES = 16
 _ANYWHERE = 0.1
@@ -44,22 +44,48 @@ class Batch:
     token_mask: Tensor
 
     def to(self, device: torch.device) -> Batch:
-        """Return this batch on a device."""
-        return Batch(
-            self.density.to(device),
-            self.target.to(device),
-            self.tokens.to(device),
-            self.token_mask.to(device),
-        )
+        """Return this batch on a device, without waiting for the copy."""
+        return Batch(*(tensor.to(device, non_blocking=True) for tensor in self._tensors()))
+
+    def pinned(self) -> Batch:
+        """Return this batch in memory that a CUDA device copies from on its own."""
+        return Batch(*(tensor.pin_memory() for tensor in self._tensors()))
+
+    def parts(self, count: int) -> list[Batch]:
+        """Return this batch in that many parts, or in one for each example if there are fewer."""
+        pieces = zip(*(tensor.chunk(count) for tensor in self._tensors()), strict=True)
+        return [Batch(*tensors) for tensors in pieces]
+
+    def _tensors(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        return self.density, self.target, self.tokens, self.token_mask
 
 
-def training_batch(pairs: Sequence[TrainingPair], settings: TrainingSettings, step: int) -> Batch:
-    """Return the crops of a step: pairs at random, each cube turned, some without structure."""
-    random = np.random.default_rng([settings.seed, _TRAIN, step])
-    chosen = [pairs[int(random.integers(len(pairs)))] for _ in range(settings.batch_size)]
-    cubes = [_turned(random_crop(pair.voxels, settings.crop, random), random) for pair in chosen]
-    dropped = random.random(len(chosen)) < settings.embedding_dropout
-    return make_batch(cubes, chosen, ~dropped)
+_ALONE = Processes()
+
+
+def training_batch(
+    pairs: Sequence[TrainingPair],
+    settings: TrainingSettings,
+    step: int,
+    processes: Processes = _ALONE,
+) -> Batch:
+    """Return this process's share of a step's crops; all shares together are the same for any size.
+
+    Pairs at random, each cube turned and changed as `settings.augmentation` says, some without
+    structure.
+    """
+    chosen, cubes, told = [], [], []
+    for place in range(processes.rank, settings.batch_size, processes.size):
+        random = np.random.default_rng([settings.seed, _TRAIN, step, place])
+        pair = pairs[int(random.integers(len(pairs)))]
+        told.append(random.random() >= settings.embedding_dropout)
+        cube = _turned(random_crop(pair.voxels, settings.crop, random), random)
+        if settings.augmentation.intensity or settings.augmentation.b_factor:
+            density = augmented(cube[0], settings.augmentation, pair.voxel_size, random)
+            cube = np.stack([density, cube[1]])
+        chosen.append(pair)
+        cubes.append(cube)
+    return make_batch(cubes, chosen, np.array(told))
 
 
 def validation_crops(pair: TrainingPair, settings: TrainingSettings, count: int) -> list[HalfArray]:
@@ -68,9 +94,9 @@ def validation_crops(pair: TrainingPair, settings: TrainingSettings, count: int)
     return [random_crop(pair.voxels, settings.crop, random) for _ in range(count)]
 
 
-def dropout_seed(settings: TrainingSettings, step: int) -> int:
+def dropout_seed(settings: TrainingSettings, step: int, rank: int = 0) -> int:
     """Return the seed of torch's generator for a step; step 0 draws the first weights."""
-    sequence = np.random.SeedSequence([settings.seed, _DROPOUT, step])
+    sequence = np.random.SeedSequence([settings.seed, _DROPOUT, step, rank])
     return int(sequence.generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 

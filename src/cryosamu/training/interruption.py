@@ -1,4 +1,4 @@
-"""Stopping at a step's end when asked to, so that no step is lost."""
+"""Stopping soon when asked to, so that no finished step is lost."""
 
 from __future__ import annotations
 
@@ -9,6 +9,10 @@ from contextlib import contextmanager
 from types import FrameType
 
 
+class StoppedError(Exception):
+    """A step or a validation was given up in its middle; it counts as never begun."""
+
+
 class StopRequest:
     """Whether someone asked to stop."""
 
@@ -16,10 +20,20 @@ class StopRequest:
         self.made = False
 
     def make(self, _number: int, _frame: FrameType | None) -> None:
-        """Note the request; a second Ctrl-C does not wait for the step's end."""
+        """Note the request; a second Ctrl-C does not wait."""
         if self.made:
             raise KeyboardInterrupt
         self.made = True
+
+    def heed(self) -> None:
+        """Give up what is being computed if a stop was asked for.
+
+        Raises
+        ------
+        StoppedError
+        """
+        if self.made:
+            raise StoppedError
 
 
 @contextmanager

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
 from pathlib import Path
+from typing import NoReturn
 
 import torch
-from torch.nn.functional import smooth_l1_loss
 from torch.nn.utils import clip_grad_norm_
 from tqdm import tqdm
 
 from cryosamu.config import TrainingSettings
 from cryosamu.errors import CryosamuError
 from cryosamu.training.crops import Batch, dropout_seed, training_batch
-from cryosamu.training.interruption import stop_requests
+from cryosamu.training.interruption import StoppedError, StopRequest, stop_requests
+from cryosamu.training.loader import prefetched
+from cryosamu.training.losses import training_loss
 from cryosamu.training.pairs import TrainingPair
-from cryosamu.training.state import TrainingState, save_state
+from cryosamu.training.parallel import Processes
+from cryosamu.training.precision import choose_precision
+from cryosamu.training.state import VALIDATION, TrainingState, save_state
 from cryosamu.training.validation import Validation
-
-# One crop full of noise must not throw the weights; usual norms are far below.
-_GRADIENT_NORM = 1.0
 
 
 def train_to_end(
@@ -29,6 +31,7 @@ def train_to_end(
     validation: Validation,
     settings: TrainingSettings,
     state_path: Path,
+    processes: Processes,
 ) -> None:
     """Take the steps that are left, saving the state at every validation.
 
@@ -43,53 +46,145 @@ def train_to_end(
     CryosamuError
         When the loss is no longer finite.
     """
-    device = next(state.network.parameters()).device
-    if not state.history:
-        state.record("validation", validation.measure_input())
-        _validate(state, validation, state_path)
+
+    def save() -> None:
+        if processes.first:
+            save_state(state_path, state)
+
     with (
         torch.random.fork_rng(),
         stop_requests() as stop,
-        tqdm(total=state.steps, initial=state.step, desc="train", unit="step", disable=None) as bar,
+        _progress(state, processes) as bar,
+        closing(_batches(state, pairs, settings, processes)) as batches,
     ):
-        while state.step < state.steps:
-            batch = training_batch(pairs, settings, state.step).to(device)
-            torch.manual_seed(dropout_seed(settings, state.step + 1))
-            state.losses.append(take_step(state, batch, settings))
-            state.step += 1
-            bar.update()
-            if state.step % settings.validate_every == 0 or state.step == state.steps:
-                _validate(state, validation, state_path)
-                bar.set_postfix(loss=f"{state.best_metrics['loss']:.5f}")
-            elif stop.made:
-                save_state(state_path, state)
-            if stop.made:
-                raise KeyboardInterrupt
+        try:
+            _validate_if_due(state, validation, settings, stop, save)
+            while not _finished(state, settings):
+                batch = next(batches)
+                torch.manual_seed(dropout_seed(settings, state.step + 1, processes.rank))
+                loss, stopped = take_step(state, batch, settings, processes, stop)
+                state.losses.append(loss)
+                state.step += 1
+                bar.update()
+                if stopped:
+                    raise StoppedError
+                _validate_if_due(state, validation, settings, stop, save)
+                bar.set_postfix(loss=f"{state.best_metrics['loss']:.5f}", refresh=False)
+        except StoppedError:
+            save()
+            raise KeyboardInterrupt from None
 
 
-def take_step(state: TrainingState, batch: Batch, settings: TrainingSettings) -> float:
-    """Take one optimiser step and return its loss."""
+def take_step(
+    state: TrainingState,
+    batch: Batch,
+    settings: TrainingSettings,
+    processes: Processes,
+    stop: StopRequest,
+) -> tuple[float, bool]:
+    """Take one optimiser step; return its loss and whether any process was asked to stop.
+
+    Parameters
+    ----------
+    batch
+        This process's share of the step's crops. The loss and its gradient are means over all
+        shares, which one after the other and all at once differ by rounding alone.
+
+    Raises
+    ------
+    StoppedError
+        When a stop is asked for before the step is done, in a process that trains alone.
+    """
+    network, scaler = state.network, state.scaler
+    precision = choose_precision(settings.precision, batch.density.device)
+    for group in state.optimizer.param_groups:
+        group["lr"] = state.schedule.rate(state.step)
     state.optimizer.zero_grad(set_to_none=True)
-    answer = state.network(batch.density, batch.tokens, batch.token_mask)
-    loss = smooth_l1_loss(answer, batch.target)
-    loss.backward()  # type: ignore[no-untyped-call]
-    norm = clip_grad_norm_(state.network.parameters(), _GRADIENT_NORM)
-    value = loss.item()
-    if not math.isfinite(value) or not norm.isfinite():
+    totals = torch.zeros(2, device=batch.density.device)
+    for part in batch.parts(settings.accumulation):
+        if processes.size == 1:
+            stop.heed()
+        with precision.autocast():
+            answer = network(part.density, part.tokens, part.token_mask)
+        share = len(part.density) / settings.batch_size
+        loss = training_loss(answer, part.target, settings.losses) * share
+        scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        totals[0] += loss.detach()
+    totals[1] = float(stop.made)
+    value, stops = processes.sum(totals).tolist()
+    processes.sum_gradients(network)
+    scaler.unscale_(state.optimizer)
+    norm = clip_grad_norm_(network.parameters(), settings.gradient_norm)
+    # The scaler leaves out a step whose float16 gradients ran over, and scales less.
+    if not math.isfinite(value) or not (norm.isfinite() or scaler.is_enabled()):
         raise CryosamuError(
             f"the loss is {value:g} at step {state.step} and its gradient {norm.item():g}: the "
             f"training diverged; lower 'training.learning_rate' ({settings.learning_rate:g})."
         )
-    state.optimizer.step()
-    return value
+    scaler.step(state.optimizer)
+    scaler.update()
+    state.update_average(settings.averaging)
+    return value, stops > 0
 
 
-def _validate(state: TrainingState, validation: Validation, state_path: Path) -> None:
+def _batches(
+    state: TrainingState,
+    pairs: Sequence[TrainingPair],
+    settings: TrainingSettings,
+    processes: Processes,
+) -> Generator[Batch]:
+    """Yield this process's share of the steps that are left, on the network's device."""
+    device = next(state.network.parameters()).device
+
+    def make(step: int) -> Batch:
+        batch = training_batch(pairs, settings, step, processes)
+        return batch.pinned() if device.type == "cuda" else batch
+
+    batches = prefetched(make, range(state.step, state.steps), settings.workers)
+    with closing(batches):
+        for batch in batches:
+            yield batch.to(device)
+
+
+def _progress(state: TrainingState, processes: Processes) -> tqdm[NoReturn]:
+    """Return the bar over all steps; of several processes the first one's is shown."""
+    return tqdm(
+        total=state.steps,
+        initial=state.step,
+        desc="train",
+        unit="step",
+        disable=None if processes.first else True,
+    )
+
+
+def _finished(state: TrainingState, settings: TrainingSettings) -> bool:
+    """Whether all steps are taken, or validation has made no progress for long enough."""
+    if state.step >= state.steps or not settings.early_stopping:
+        return state.step >= state.steps
+    without_progress = sum(step > state.best_step for step, _ in state.validation_losses)
+    return without_progress >= settings.early_stopping
+
+
+def _validate_if_due(
+    state: TrainingState,
+    validation: Validation,
+    settings: TrainingSettings,
+    stop: StopRequest,
+    save: Callable[[], None],
+) -> None:
+    """Validate, at the start, regularly and at the end, what has not been; save what came out."""
+    if state.step % settings.validate_every and state.step != state.steps:
+        return
+    if [step for step, _ in state.validation_losses][-1:] == [state.step]:
+        return
+    measured = validation.measure(state.judged, stop)
+    if not state.history:
+        state.record(VALIDATION, validation.measure_input())
     if state.losses:
         state.record("train", {"loss": math.fsum(state.losses) / len(state.losses)})
         state.losses = []
-    metrics = validation.measure(state.network)
-    state.record("validation", metrics)
-    state.keep_if_best(metrics)
-    state.scheduler.step(metrics["loss"])
-    save_state(state_path, state)
+    for split, metrics in measured.items():
+        state.record(split, metrics)
+    state.keep_if_best(measured[VALIDATION])
+    state.schedule.note(measured[VALIDATION]["loss"])
+    save()

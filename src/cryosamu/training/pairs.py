@@ -37,6 +37,8 @@ class TrainingPair:
         SHA-256 over the prepared file and the tokens.
     simulated
         Whether the map itself was simulated from a model.
+    voxel_size
+        Å, as wanted of the preparation: within 1 % of the pair's own.
     """
 
     emdb_id: str
@@ -45,6 +47,7 @@ class TrainingPair:
     token_mask: Tensor
     digest: str
     simulated: bool
+    voxel_size: float
 
 
 @dataclass(frozen=True)
@@ -100,7 +103,10 @@ def read_training_data(
     known = read_tokens(paths)
     preparation = _common_preparation(Path(prepared), list(used["emdb_id"]))
     pairs: dict[str, tuple[TrainingPair, ...]] = {
-        name: tuple(_read_pair(Path(prepared), row, known) for row in _rows(used, name))
+        name: tuple(
+            _read_pair(Path(prepared), row, known, preparation.voxel_size)
+            for row in _rows(used, name)
+        )
         for name in ("train", "validation")
     }
     if not pairs["train"]:
@@ -164,7 +170,10 @@ def _common_preparation(folder: Path, emdb_ids: Sequence[str]) -> PreparationSet
 
 
 def _read_pair(
-    folder: Path, row: Mapping[Hashable, Any], known: Mapping[str, tuple[Tensor, Tensor]]
+    folder: Path,
+    row: Mapping[Hashable, Any],
+    known: Mapping[str, tuple[Tensor, Tensor]],
+    voxel_size: float,
 ) -> TrainingPair:
     path = require_file(folder / f"{row['emdb_id']}.npy", "prepared pair")
     try:
@@ -185,5 +194,11 @@ def _read_pair(
     digest = hashlib.sha256(sha256_of(path).encode())
     digest.update(tokens.numpy().tobytes() + mask.numpy().tobytes())
     return TrainingPair(
-        row["emdb_id"], voxels, tokens, mask, digest.hexdigest(), bool(row["simulated"])
+        emdb_id=row["emdb_id"],
+        voxels=voxels,
+        tokens=tokens,
+        token_mask=mask,
+        digest=digest.hexdigest(),
+        simulated=bool(row["simulated"]),
+        voxel_size=voxel_size,
     )

@@ -8,15 +8,17 @@ checkpoint, its history and run.json; STATE/latest.json names the run that finis
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from cryosamu.config import NetworkSettings, TrainingSettings
 from cryosamu.errors import CheckpointError
-from cryosamu.files import sha256_of, write_text
+from cryosamu.files import require_file, sha256_of, write_text
+from cryosamu.network.checkpoint import CheckpointHeader, read_header
 from cryosamu.provenance import code_digest, digest_of
-from cryosamu.training.pairs import TrainingData
+from cryosamu.training.pairs import TrainingData, TrainingPair
 
 _CODE = ("cryosamu.network", "cryosamu.training")
 _DIGEST_LENGTH = 16
@@ -69,9 +71,11 @@ class Plan:
     steps
         Of the whole run, if it begins now.
     parent
-        The finished run that is continued.
+        The checkpoint whose weights it begins with, None for fresh ones.
     lineage
         As `TrainingSummary.lineage`, if it begins now.
+    former
+        EMDB ids of the validation pairs that the parent was chosen by and that are still the same.
     sentence
         Says the same to a person.
     """
@@ -81,26 +85,37 @@ class Plan:
     recipe: str
     data: str
     steps: int
-    parent: RunFolder | None
+    parent: Path | None
     lineage: tuple[dict[str, Any], ...]
+    former: tuple[str, ...]
     sentence: str
 
 
 def make_plan(
-    state: Path, data: TrainingData, network: NetworkSettings, training: TrainingSettings
+    state: Path,
+    data: TrainingData,
+    network: NetworkSettings,
+    training: TrainingSettings,
+    start: Path | None = None,
 ) -> Plan:
     """Return what a call with these data and settings has to do.
+
+    Parameters
+    ----------
+    start
+        A checkpoint to begin with where there is no run to resume or to continue.
 
     Raises
     ------
     CheckpointError
-        When the folder of states is damaged.
+        When the folder of states is damaged, or `start` learnt from a pair that is held out.
     """
-    recipe = recipe_digest(data, network, training)
+    started_from = None if start is None else sha256_of(require_file(start, "checkpoint"))
+    recipe = recipe_digest(data, network, training, started_from)
     pairs = data_digest(data)
     folder = RunFolder(state / digest_of([recipe, pairs])[:_DIGEST_LENGTH])
     scratch = Plan(
-        "scratch", folder, recipe, pairs, training.steps, None, (), "training from scratch"
+        "scratch", folder, recipe, pairs, training.steps, None, (), (), "training from scratch"
     )
     if folder.record.is_file():
         _verified(folder)
@@ -109,7 +124,40 @@ def make_plan(
         )
     if folder.state.is_file():
         return replace(scratch, action="resume", sentence="resuming")
-    return _continuation(scratch, state, data, training) or scratch
+    continued = _continuation(scratch, state, data, training)
+    if continued is not None or start is None or started_from is None:
+        return continued or scratch
+    header = read_header(start)
+    _require_held_out(start, header, data)
+    return replace(
+        scratch,
+        sentence=f"training from checkpoint {started_from[:12]}",
+        parent=start,
+        lineage=(*header.training.lineage, _ancestor(started_from, header)),
+        former=_still_there(data, header.training.validation_pairs),
+    )
+
+
+def _require_held_out(path: Path, header: CheckpointHeader, data: TrainingData) -> None:
+    learnt = sorted(data.held_out.intersection(header.training.training_pairs))
+    if learnt:
+        raise CheckpointError(
+            f"{path}: was trained on {', '.join(learnt)}, which the split holds out; "
+            "start from another checkpoint or split again."
+        )
+
+
+def _ancestor(digest: str, header: CheckpointHeader) -> dict[str, Any]:
+    return {
+        "checkpoint": digest,
+        "steps": header.training.steps,
+        "training_pairs": len(header.training.training_pairs),
+    }
+
+
+def _still_there(data: TrainingData, emdb_ids: Iterable[str]) -> tuple[str, ...]:
+    present = {pair.emdb_id for pair in data.validation}
+    return tuple(sorted(present.intersection(emdb_ids)))
 
 
 def _continuation(
@@ -125,32 +173,46 @@ def _continuation(
     # What was once learnt from cannot judge the network any more.
     if record["recipe"] != scratch.recipe or data.held_out & known.keys():
         return None
-    pairs = {pair.emdb_id: pair.digest for pair in data.train}
+    pairs = _digests(data.train)
     new = sum(known.get(emdb_id) != digest for emdb_id, digest in pairs.items())
     gone = len(known.keys() - pairs.keys())
     without = f" and without {gone} former ones" if gone else ""
-    ancestor = {
-        "checkpoint": record["checkpoint"],
-        "steps": record["steps"],
-        "training_pairs": len(known),
-    }
+    unchanged = record["validation"].items() & _digests(data.validation).items()
+    ancestor = _ancestor(record["checkpoint"], read_header(parent.checkpoint))
     return replace(
         scratch,
         action="continue",
         sentence=f"continuing from checkpoint {record['checkpoint'][:12]} with {new} new pairs"
         + without,
         steps=training.update_steps,
-        parent=parent,
+        parent=parent.checkpoint,
         lineage=(*record["lineage"], ancestor),
+        former=_still_there(data, [emdb_id for emdb_id, _ in unchanged]),
     )
 
 
-def recipe_digest(data: TrainingData, network: NetworkSettings, training: TrainingSettings) -> str:
-    """Return a digest of all that shapes a run but the pairs; its name and device do not."""
+def _digests(pairs: Iterable[TrainingPair]) -> dict[str, str]:
+    return {pair.emdb_id: pair.digest for pair in pairs}
+
+
+def recipe_digest(
+    data: TrainingData,
+    network: NetworkSettings,
+    training: TrainingSettings,
+    started_from: str | None,
+) -> str:
+    """Return a digest of all that shapes a run but the pairs; name, device, workers do not.
+
+    Parameters
+    ----------
+    started_from
+        SHA-256 of the checkpoint that it begins with.
+    """
     return digest_of(
         {
             "network": network.model_dump(mode="json"),
-            "training": training.model_dump(mode="json", exclude={"run", "device"}),
+            "training": training.model_dump(mode="json", exclude={"run", "device", "workers"}),
+            "started_from": started_from,
             "embedding": data.embedding.model_dump(mode="json"),
             "embedding_width": data.embedding_width,
             "weights": data.weights_fingerprint,
@@ -164,21 +226,21 @@ def data_digest(data: TrainingData) -> str:
     """Return a digest of the content of every pair and of its role."""
     return digest_of(
         {
-            "train": {pair.emdb_id: pair.digest for pair in data.train},
-            "validation": {pair.emdb_id: pair.digest for pair in data.validation},
+            "train": _digests(data.train),
+            "validation": _digests(data.validation),
         }
     )
 
 
 def mark_finished(
-    plan: Plan, state: Path, data: TrainingData, steps: int, lineage: list[dict[str, Any]]
+    plan: Plan, state: Path, data: TrainingData, lineage: list[dict[str, Any]]
 ) -> None:
     """Record that the run in `plan.folder` is finished, and forget its state."""
     record = {
         "recipe": plan.recipe,
         "data": plan.data,
-        "train": {pair.emdb_id: pair.digest for pair in data.train},
-        "steps": steps,
+        "train": _digests(data.train),
+        "validation": _digests(data.validation),
         "lineage": lineage,
         "checkpoint": sha256_of(plan.folder.checkpoint),
     }

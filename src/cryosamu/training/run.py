@@ -11,15 +11,15 @@ import pandas as pd
 import torch
 
 from cryosamu.config import NetworkSettings, TrainingSettings
-from cryosamu.device import choose_device
 from cryosamu.errors import ConfigError
-from cryosamu.files import atomic_path
+from cryosamu.files import atomic_path, require_file, sha256_of
 from cryosamu.network import EnhancementNetwork, build_network
 from cryosamu.network.checkpoint import (
     CheckpointHeader,
+    Configuration,
     TrainingSummary,
     load_checkpoint,
-    require_network,
+    require_configuration,
     save_checkpoint,
 )
 from cryosamu.provenance import provenance_record
@@ -27,8 +27,9 @@ from cryosamu.tables import HISTORY, write_table
 from cryosamu.training.crops import dropout_seed
 from cryosamu.training.loop import train_to_end
 from cryosamu.training.pairs import TrainingData, read_training_data
+from cryosamu.training.parallel import Processes, joined_processes
 from cryosamu.training.plan import Plan, make_plan, mark_finished, name_latest
-from cryosamu.training.state import TrainingState, fresh_state, load_state
+from cryosamu.training.state import FORMER_VALIDATION, TrainingState, fresh_state, load_state
 from cryosamu.training.validation import Validation
 
 
@@ -44,6 +45,10 @@ class TrainingFiles:
         Folder that outlives the call: unfinished and finished runs.
     checkpoint, history
         The outputs.
+    start
+        A checkpoint to begin with where nothing is resumed or continued.
+    lock
+        The data set's lock, whose digest the checkpoint is to bear.
     """
 
     split: Path
@@ -52,6 +57,8 @@ class TrainingFiles:
     state: Path
     checkpoint: Path
     history: Path
+    start: Path | None = None
+    lock: Path | None = None
 
 
 def run_training(
@@ -61,6 +68,8 @@ def run_training(
     announce: Callable[[str], None],
 ) -> None:
     """Train, resume, continue with new pairs, or write a finished run's outputs again.
+
+    Started by torchrun, the processes train together.
 
     Parameters
     ----------
@@ -72,13 +81,29 @@ def run_training(
     CryosamuError
         When an input or the folder of states cannot be used.
     """
+    lock_digest = None if files.lock is None else sha256_of(require_file(files.lock, "lock"))
     data = read_training_data(files.split, files.prepared, files.tokens)
-    plan = make_plan(files.state, data, network, training)
-    if plan.action == "finished":
-        announce(plan.sentence)
-        name_latest(plan, files.state)
-    else:
-        _train(plan, data, files.state, network, training, announce)
+    plan = make_plan(files.state, data, network, training, files.start)
+    with joined_processes(training.device) as (processes, device):
+        say = announce if processes.first else _silent
+        if plan.action == "finished":
+            say(plan.sentence)
+        else:
+            state = _train(plan, data, network, training, processes, device, say)
+            if processes.first:
+                _write_results(plan, data, state, network, training, lock_digest)
+                mark_finished(plan, files.state, data, state.lineage)
+        if processes.first:
+            _hand_out(plan, files)
+
+
+def _silent(_sentence: str) -> None:
+    """What all processes but the first say."""
+
+
+def _hand_out(plan: Plan, files: TrainingFiles) -> None:
+    """Copy a finished run's results to where they are wanted."""
+    name_latest(plan, files.state)
     for made, wanted in (
         (plan.folder.history, files.history),
         (plan.folder.checkpoint, files.checkpoint),
@@ -90,31 +115,58 @@ def run_training(
 def _train(
     plan: Plan,
     data: TrainingData,
-    state_folder: Path,
     settings: NetworkSettings,
     training: TrainingSettings,
-    announce: Callable[[str], None],
-) -> None:
-    plan.folder.clear_leftovers()
-    device = choose_device(training.device)
+    processes: Processes,
+    device: torch.device,
+    say: Callable[[str], None],
+) -> TrainingState:
+    """Train to the end of the run and return its state."""
     network = _first_network(plan, data, settings, training).to(device)
+    _require_shares(training, network, processes)
+    if plan.action == "resume":
+        state = load_state(plan.folder.state, network, training)
+        say(f"resuming at step {state.step}")
+    else:
+        former = list(plan.former)
+        state = fresh_state(network, training, plan.steps, list(plan.lineage), former)
+        say(plan.sentence)
+    # Every process has read what the first will soon write over.
+    processes.wait()
+    if processes.first:
+        plan.folder.clear_leftovers()
+    if not data.validation:
+        say(_NO_VALIDATION)
+    judges = data.validation or data.train
+    validation = Validation(judges, training, device, processes, state.former)
+    train_to_end(state, data.train, validation, training, plan.folder.state, processes)
+    if state.former:
+        say(_what_was_forgotten(state))
+    return state
+
+
+def _require_shares(
+    training: TrainingSettings, network: EnhancementNetwork, processes: Processes
+) -> None:
     if training.crop % network.stride:
         raise ConfigError(
             f"'training.crop' is {training.crop}; this network's stride asks for a multiple of "
             f"{network.stride}."
         )
-    if plan.action == "resume":
-        state = load_state(plan.folder.state, network, training)
-        announce(f"resuming at step {state.step}")
-    else:
-        state = fresh_state(network, training, plan.steps, list(plan.lineage))
-        announce(plan.sentence)
-    if not data.validation:
-        announce(_NO_VALIDATION)
-    validation = Validation(data.validation or data.train, training, device)
-    train_to_end(state, data.train, validation, training, plan.folder.state)
-    _write_results(plan, data, state, settings, training)
-    mark_finished(plan, state_folder, data, state.steps, state.lineage)
+    if training.batch_size < processes.size:
+        raise ConfigError(
+            f"'training.batch_size' is {training.batch_size}, and {processes.size} processes train "
+            "together; each needs at least one crop a step."
+        )
+
+
+def _what_was_forgotten(state: TrainingState) -> str:
+    """Return how the released weights do on the pairs that the former ones were chosen by."""
+    losses = {row[0]: row[3] for row in state.history if row[1:3] == (FORMER_VALIDATION, "loss")}
+    return (
+        f"on the {len(state.former)} pairs of the former validation the loss went from "
+        f"{losses[0]:.5f} to {losses[state.best_step]:.5f}"
+    )
 
 
 _NO_VALIDATION = (
@@ -128,9 +180,15 @@ def _first_network(
 ) -> EnhancementNetwork:
     """Return the network with the weights that the run begins with."""
     if plan.parent is not None:
-        path = plan.parent.checkpoint
-        network, header = load_checkpoint(path)
-        require_network(path, header, settings, data.embedding_width)
+        network, header = load_checkpoint(plan.parent)
+        wanted = Configuration(
+            settings,
+            data.embedding_width,
+            data.embedding,
+            data.weights_fingerprint,
+            data.preparation,
+        )
+        require_configuration(plan.parent, header, wanted)
         return network
     with torch.random.fork_rng():
         torch.manual_seed(dropout_seed(training, 0))
@@ -143,6 +201,7 @@ def _write_results(
     state: TrainingState,
     settings: NetworkSettings,
     training: TrainingSettings,
+    lock_digest: str | None,
 ) -> None:
     """Write the best weights and the history into the run's folder."""
     frame = pd.DataFrame(state.history, columns=HISTORY.names)
@@ -155,9 +214,10 @@ def _write_results(
         weights_fingerprint=data.weights_fingerprint,
         preparation=data.preparation,
         training=TrainingSummary(
-            steps=state.steps,
+            steps=state.step,
             best_step=state.best_step,
             data_digest=plan.data,
+            lock_digest=lock_digest,
             training_pairs=tuple(pair.emdb_id for pair in data.train),
             validation_pairs=tuple(pair.emdb_id for pair in data.validation),
             lineage=tuple(state.lineage),

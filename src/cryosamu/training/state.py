@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
+from torch.amp import GradScaler
 from torch.optim import AdamW, Optimizer
-from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from cryosamu.config import TrainingSettings
 from cryosamu.errors import CheckpointError
 from cryosamu.network import EnhancementNetwork
 from cryosamu.tensors import read_tensors, write_tensors
+from cryosamu.training.precision import choose_precision
+from cryosamu.training.schedule import Schedule
 
 HistoryRow = tuple[int, str, str, float, float]
 """step, split, metric, value, learning rate: a row of tables.HISTORY."""
+
+VALIDATION = "validation"
+FORMER_VALIDATION = "former_validation"
 
 
 @dataclass
@@ -25,12 +32,18 @@ class TrainingState:
 
     Attributes
     ----------
-    network, optimizer, scheduler
-        In training mode; the scheduler lowers the rate when validation makes no progress.
+    network, optimizer, scaler
+        In training mode; the scaler is idle unless float16 is used.
+    average
+        The running average of the weights, None where the settings ask for none.
+    schedule
+        Follows from settings and history.
     steps
         How many the whole run has.
     lineage
         What the run continues; see `TrainingSummary.lineage`.
+    former
+        EMDB ids of the validation pairs by which the continued checkpoint was chosen.
     step
         Steps done.
     losses
@@ -43,9 +56,12 @@ class TrainingState:
 
     network: EnhancementNetwork
     optimizer: Optimizer
-    scheduler: ReduceLROnPlateau
+    scaler: GradScaler
+    average: EnhancementNetwork | None
+    schedule: Schedule
     steps: int
     lineage: list[dict[str, Any]]
+    former: list[str]
     step: int = 0
     losses: list[float] = field(default_factory=list)
     best: dict[str, Tensor] = field(default_factory=dict)
@@ -54,20 +70,37 @@ class TrainingState:
     history: list[HistoryRow] = field(default_factory=list)
 
     @property
-    def learning_rate(self) -> float:
-        """The rate of the coming step."""
-        return float(self.optimizer.param_groups[0]["lr"])
+    def judged(self) -> EnhancementNetwork:
+        """The network that is validated and released: the average where there is one."""
+        return self.network if self.average is None else self.average
+
+    @property
+    def validation_losses(self) -> list[tuple[int, float]]:
+        """Step and loss of every validation so far."""
+        return [(row[0], row[3]) for row in self.history if row[1:3] == (VALIDATION, "loss")]
+
+    def update_average(self, decay: float) -> None:
+        """Move the average towards the weights, at first faster, so that it forgets the start.
+
+        The decay of the n-th step is (1 + n) / (10 + n) until that passes `decay`.
+        """
+        if self.average is None:
+            return
+        weight = 1 - min(decay, (1 + self.step) / (10 + self.step))
+        with torch.no_grad():
+            for kept, new in zip(self.average.parameters(), self.network.parameters(), strict=True):
+                kept.lerp_(new, weight)
 
     def keep_if_best(self, metrics: dict[str, float]) -> None:
-        """Remember the present weights if their validation loss is the lowest so far."""
+        """Remember the judged weights if their validation loss is the lowest so far."""
         if not self.best or metrics["loss"] < self.best_metrics["loss"]:
-            weights = self.network.state_dict()
+            weights = self.judged.state_dict()
             self.best = {name: tensor.detach().cpu().clone() for name, tensor in weights.items()}
             self.best_step, self.best_metrics = self.step, metrics
 
     def record(self, split: str, metrics: dict[str, float]) -> None:
         """Add a row a metric to the history."""
-        rate = self.learning_rate
+        rate = self.schedule.rate(self.step)
         self.history += [(self.step, split, name, value, rate) for name, value in metrics.items()]
 
 
@@ -76,15 +109,22 @@ def fresh_state(
     settings: TrainingSettings,
     steps: int,
     lineage: list[dict[str, Any]],
+    former: list[str],
 ) -> TrainingState:
     """Return the state before the first step of a network with the given weights."""
-    optimizer = AdamW(
-        network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
+    device = next(network.parameters()).device
+    return TrainingState(
+        network=network.train(),
+        optimizer=AdamW(
+            network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
+        ),
+        scaler=choose_precision(settings.precision, device).scaler(),
+        average=deepcopy(network).eval() if settings.averaging else None,
+        schedule=Schedule(settings, steps),
+        steps=steps,
+        lineage=lineage,
+        former=former,
     )
-    scheduler = ReduceLROnPlateau(
-        optimizer, factor=settings.plateau_factor, patience=settings.plateau_patience
-    )
-    return TrainingState(network.train(), optimizer, scheduler, steps, lineage)
 
 
 def save_state(path: Path, state: TrainingState) -> None:
@@ -92,6 +132,7 @@ def save_state(path: Path, state: TrainingState) -> None:
     optimizer = state.optimizer.state_dict()
     tensors = {
         **_under("network", state.network.state_dict()),
+        **_under("average", state.average.state_dict() if state.average else {}),
         **_under("best", state.best),
         **{
             f"optimizer/{index}/{name}": tensor
@@ -102,8 +143,10 @@ def save_state(path: Path, state: TrainingState) -> None:
     header = {
         "steps": state.steps,
         "lineage": state.lineage,
+        "former": state.former,
         "step": state.step,
         "losses": state.losses,
+        "scaler": state.scaler.state_dict(),
         "best_step": state.best_step,
         "best_metrics": state.best_metrics,
         "history": state.history,
@@ -124,13 +167,19 @@ def load_state(
     tensors, header = read_tensors(path)
     try:
         network.load_state_dict(_within("network", tensors))
-        state = fresh_state(network, settings, header["steps"], header["lineage"])
+        state = fresh_state(network, settings, header["steps"], header["lineage"], header["former"])
+        if state.average is not None:
+            state.average.load_state_dict(_within("average", tensors))
         _restore_optimizer(state.optimizer, _within("optimizer", tensors))
+        # Empty where the run was on a device without float16, or goes on there.
+        if header["scaler"] and state.scaler.is_enabled():
+            state.scaler.load_state_dict(header["scaler"])
         state.step, state.losses = header["step"], header["losses"]
         state.best, state.best_step = _within("best", tensors), header["best_step"]
         state.best_metrics = header["best_metrics"]
         state.history = [(row[0], row[1], row[2], row[3], row[4]) for row in header["history"]]
-        _replay(state.scheduler, state.history)
+        for _, loss in state.validation_losses:
+            state.schedule.note(loss)
     except (KeyError, ValueError, RuntimeError, IndexError) as error:
         raise CheckpointError(
             f"{path}: is not the state of this training; remove the folder {path.parent} to train "
@@ -159,10 +208,3 @@ def _restore_optimizer(optimizer: Optimizer, tensors: dict[str, Tensor]) -> None
         moments.setdefault(int(index), {})[kind] = tensor
     groups = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict({"state": moments, "param_groups": groups})
-
-
-def _replay(scheduler: ReduceLROnPlateau, history: list[HistoryRow]) -> None:
-    """Bring the learning rate to where the validations so far have brought it."""
-    for _, split, metric, value, _ in history:
-        if (split, metric) == ("validation", "loss"):
-            scheduler.step(value)

@@ -2,86 +2,124 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
 from cryosamu.config import TrainingSettings
 from cryosamu.network import EnhancementNetwork
 from cryosamu.training.crops import Batch, make_batch, validation_crops
+from cryosamu.training.interruption import StopRequest
 from cryosamu.training.pairs import TrainingPair
+from cryosamu.training.parallel import Processes
+from cryosamu.training.state import FORMER_VALIDATION, VALIDATION
 
 _CROPS_A_PAIR = 4
+_ALONE = Processes()
 
 
 class Validation:
     """Fixed crops of some pairs, the same at every call and in every run with the same seed.
 
+    In float32 and with any number of processes: as the network will be used.
+
     Parameters
     ----------
     pairs
         Each gives the same number of crops, so that each counts the same.
+    former
+        EMDB ids of those that a continued checkpoint was validated on; also measured apart.
     """
 
     def __init__(
-        self, pairs: Sequence[TrainingPair], settings: TrainingSettings, device: torch.device
+        self,
+        pairs: Sequence[TrainingPair],
+        settings: TrainingSettings,
+        device: torch.device,
+        processes: Processes = _ALONE,
+        former: Collection[str] = (),
     ) -> None:
         self._settings = settings
         self._device = device
+        self._processes = processes
         self._examples = [
             (pair, cube)
             for pair in pairs
             for cube in validation_crops(pair, settings, _CROPS_A_PAIR)
         ]
+        self._former = np.array([pair.emdb_id in former for pair, _ in self._examples])
 
-    def measure(self, network: EnhancementNetwork) -> dict[str, float]:
-        """Return the network's smooth-L1 losses and correlations; leaves it in training mode.
+    def measure(
+        self, network: EnhancementNetwork, stop: StopRequest
+    ) -> dict[str, dict[str, float]]:
+        """Return the network's smooth-L1 losses and correlations; leaves its mode as it was.
 
         Returns
         -------
         dict
+            Under `validation`, and under `former_validation` if there are any:
             `loss_with_structure`, `loss_without_structure`, and `loss`, which weighs them as
             training does: what a checkpoint is chosen by. `correlation_with_structure` and
             `correlation_without_structure` are Pearson's, means over the crops.
+
+        Raises
+        ------
+        StoppedError
+            When a stop is asked for meanwhile.
         """
+        mode = network.training
         network.eval()
-        told = self._mean(network, with_structure=True)
-        untold = self._mean(network, with_structure=False)
-        network.train()
-        share = self._settings.embedding_dropout
-        return {
-            "loss": (1 - share) * told[0] + share * untold[0],
-            "loss_with_structure": told[0],
-            "loss_without_structure": untold[0],
-            "correlation_with_structure": told[1],
-            "correlation_without_structure": untold[1],
-        }
+        try:
+            told = self._values(network, True, stop)
+            untold = self._values(network, False, stop)
+        finally:
+            network.train(mode)
+        found = {VALIDATION: self._metrics(told, untold)}
+        if self._former.any():
+            found[FORMER_VALIDATION] = self._metrics(told[self._former], untold[self._former])
+        return found
 
     def measure_input(self) -> dict[str, float]:
         """Return the loss and the correlation of the maps as they are, the network's baseline."""
-        loss, correlation = self._mean(None, with_structure=False)
-        return {"loss_of_input": loss, "correlation_of_input": correlation}
+        loss, correlation = self._values(None, False, StopRequest()).mean(axis=0)
+        return {"loss_of_input": float(loss), "correlation_of_input": float(correlation)}
+
+    def _metrics(self, told: NDArray[np.float64], untold: NDArray[np.float64]) -> dict[str, float]:
+        with_structure, without = told.mean(axis=0), untold.mean(axis=0)
+        share = self._settings.embedding_dropout
+        return {
+            "loss": float((1 - share) * with_structure[0] + share * without[0]),
+            "loss_with_structure": float(with_structure[0]),
+            "loss_without_structure": float(without[0]),
+            "correlation_with_structure": float(with_structure[1]),
+            "correlation_without_structure": float(without[1]),
+        }
 
     @torch.no_grad()
-    def _mean(
-        self, network: EnhancementNetwork | None, with_structure: bool
-    ) -> tuple[float, float]:
-        values = []
-        size = self._settings.batch_size
-        for start in range(0, len(self._examples), size):
+    def _values(
+        self, network: EnhancementNetwork | None, with_structure: bool, stop: StopRequest
+    ) -> NDArray[np.float64]:
+        """Return loss and correlation of every crop [crops, 2], each process doing its share."""
+        size, processes = self._settings.batch_size, self._processes
+        starts = range(0, len(self._examples), size)
+        own = []
+        for start in starts[processes.rank :: processes.size]:
+            if processes.size == 1:
+                stop.heed()
             pairs, cubes = zip(*self._examples[start : start + size], strict=True)
             told = np.full(len(cubes), with_structure)
             batch = make_batch(cubes, pairs, told).to(self._device)
             answer = batch.density if network is None else _answer(network, batch, with_structure)
-            values += [
-                (float(F.smooth_l1_loss(one, wanted)), _correlation(one, wanted))
-                for one, wanted in zip(answer, batch.target, strict=True)
+            own += [
+                (start + place, float(F.smooth_l1_loss(one, wanted)), _correlation(one, wanted))
+                for place, (one, wanted) in enumerate(zip(answer, batch.target, strict=True))
             ]
-        loss, correlation = np.mean(values, axis=0)
-        return float(loss), float(correlation)
+        everyone = sorted(processes.gather(own))
+        return np.array([values[1:] for values in everyone])
 
 
 def _answer(network: EnhancementNetwork, batch: Batch, with_structure: bool) -> Tensor:

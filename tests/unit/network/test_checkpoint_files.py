@@ -11,15 +11,22 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cryosamu.config import EmbeddingSettings, NetworkSettings, PreparationSettings
+from cryosamu.config import (
+    EmbeddingSettings,
+    NetworkSettings,
+    PoolingSettings,
+    PreparationSettings,
+    TargetSettings,
+)
 from cryosamu.errors import CheckpointError, CryosamuError
 from cryosamu.network import build_network
 from cryosamu.network.checkpoint import (
     CheckpointHeader,
+    Configuration,
     TrainingSummary,
     load_checkpoint,
     read_header,
-    require_network,
+    require_configuration,
     save_checkpoint,
 )
 
@@ -210,14 +217,28 @@ def test_a_header_length_beyond_the_file_is_refused(path):
 
 
 def test_a_checkpoint_of_another_configuration_is_refused_with_the_difference(path):
-    require_network(path, HEADER, SETTINGS, 8)
-    wanted = NetworkSettings(name="compact", base_channels=12, multipliers=(1, 2), dropout=0.1)
+    same = Configuration(SETTINGS, 8, HEADER.embedding, "ab12", HEADER.preparation)
+    require_configuration(path, HEADER, same)
+    elsewhere = HEADER.embedding.model_copy(update={"device": "cuda", "cache": "/elsewhere"})
+    require_configuration(path, HEADER, replace(same, embedding=elsewhere))
+    wanted = Configuration(
+        NetworkSettings(name="compact", base_channels=12, multipliers=(1, 2), dropout=0.1),
+        16,
+        EmbeddingSettings(backend="protein_mpnn", pooling=PoolingSettings(tokens=7)),
+        "cd34",
+        PreparationSettings(voxel_size=1.5, target=TargetSettings(sigma_rule="eman")),
+    )
     with pytest.raises(CheckpointError) as caught:
-        require_network(path, HEADER, wanted, 16)
-    sentence = str(caught.value)
-    assert "base_channels is 4 in the checkpoint and 12 in the configuration" in sentence
-    assert "embedding_width is 8 in the checkpoint and 16 in the configuration" in sentence
-    assert "dropout" not in sentence
+        require_configuration(path, HEADER, wanted)
+    prefix, _, differences = str(caught.value).partition("configuration: ")
+    assert prefix == f"{path}: belongs to another "
+    assert differences.removesuffix(".").split("; ") == [
+        "embedding_width is 8 in the checkpoint and 16 in the configuration",
+        "weights_fingerprint is ab12 in the checkpoint and cd34 in the configuration",
+        "network.base_channels is 4 in the checkpoint and 12 in the configuration",
+        "embedding.pooling.tokens is 256 in the checkpoint and 7 in the configuration",
+        "preparation.target.sigma_rule is cryoten in the checkpoint and eman in the configuration",
+    ]
 
 
 def test_nothing_is_left_when_writing_fails(tmp_path, network):

@@ -5,7 +5,6 @@ import math
 import numpy as np
 import pytest
 import torch
-from torch.nn import functional as F
 from training_toys import NETWORK, TRAINING, World
 
 import cryosamu.training.loop as loop
@@ -43,7 +42,9 @@ def test_a_small_network_learns_to_sharpen(one_pair):
 
 
 def test_a_loss_of_the_wrong_sign_is_caught(one_pair, monkeypatch):
-    monkeypatch.setattr(loop, "smooth_l1_loss", lambda a, b: -F.mse_loss(a, b))
+    monkeypatch.setattr(
+        loop, "training_loss", lambda answer, target, weights: -(answer - target).square().mean()
+    )
     try:
         values = validation_losses(one_pair)
     except CryosamuError:
@@ -54,8 +55,8 @@ def test_a_loss_of_the_wrong_sign_is_caught(one_pair, monkeypatch):
 def test_a_diverging_run_ends_in_a_sentence(one_pair, monkeypatch):
     real = loop.training_batch
 
-    def poisoned(pairs, settings, step):
-        batch = real(pairs, settings, step)
+    def poisoned(pairs, settings, step, processes):
+        batch = real(pairs, settings, step, processes)
         if step == 2:
             batch.density[0, 0, 0, 0, 0] = math.inf
         return batch
@@ -75,7 +76,7 @@ def test_the_structure_is_learnt_from_where_it_tells_something(tmp_path):
     ends_apart(world)
     training = LEARNING.model_copy(update={"steps": 160, "embedding_dropout": 0.2})
     values = validation_losses(world, training)
-    assert values["loss_with_structure", 160] < 0.3 * values["loss_without_structure", 160]
+    assert values["loss_with_structure", 160] < 0.5 * values["loss_without_structure", 160]
 
 
 def ends_apart(world):
@@ -93,7 +94,7 @@ def test_each_step_has_its_own_dropout(one_pair, monkeypatch):
     # The same batch twice: only dropout can make the losses differ, and each run's are the same.
     real = loop.training_batch
     monkeypatch.setattr(
-        loop, "training_batch", lambda pairs, settings, step: real(pairs, settings, 0)
+        loop, "training_batch", lambda pairs, settings, step, *rest: real(pairs, settings, 0, *rest)
     )
     training = TRAINING.model_copy(update={"steps": 2, "learning_rate": 1e-12})
     seen = []

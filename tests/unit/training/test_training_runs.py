@@ -34,8 +34,8 @@ def train_until(world, monkeypatch, step):
     """Begin a run that ends without warning in the middle of a step."""
     real = loop.take_step
 
-    def step_or_stop(state, batch, settings):
-        value = real(state, batch, settings)
+    def step_or_stop(state, *given):
+        value = real(state, *given)
         if state.step == step:
             raise StopError
         return value
@@ -104,16 +104,16 @@ def test_a_stop_between_validations_ends_in_the_same_bits(world, monkeypatch):
     world.train("whole", "state_of_whole")
     real = loop.training_batch
 
-    def batch_and_signal(pairs, settings, step):
+    def batch_and_signal(pairs, settings, step, processes):
         if step == 4:
             signal.raise_signal(signal.SIGINT)
-        return real(pairs, settings, step)
+        return real(pairs, settings, step, processes)
 
     with monkeypatch.context() as patch:
         patch.setattr(loop, "training_batch", batch_and_signal)
         with pytest.raises(KeyboardInterrupt):
             world.train("stopped")
-    assert world.train("stopped") == ["resuming at step 5"]
+    assert world.train("stopped") == ["resuming at step 4"]
     assert world.outputs("stopped") == world.outputs("whole")
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
@@ -155,7 +155,9 @@ def test_the_losses_mix_as_the_training_does(world):
 
 
 def test_the_learning_rate_falls_when_validation_stands_still(world, monkeypatch):
-    monkeypatch.setattr(Validation, "measure", lambda self, network: {"loss": 0.5})
+    monkeypatch.setattr(
+        Validation, "measure", lambda self, network, stop: {"validation": {"loss": 0.5}}
+    )
     world.train()
     history = read_table(world.files().history, HISTORY)
     losses = history[(history.split == "validation") & (history.metric == "loss")]
@@ -164,7 +166,9 @@ def test_the_learning_rate_falls_when_validation_stands_still(world, monkeypatch
 
 
 def test_a_rate_that_has_fallen_stays_down_when_resumed(world, monkeypatch):
-    monkeypatch.setattr(Validation, "measure", lambda self, network: {"loss": 0.5})
+    monkeypatch.setattr(
+        Validation, "measure", lambda self, network, stop: {"validation": {"loss": 0.5}}
+    )
     world.train("whole", "state_of_whole")
     train_until(world, monkeypatch, 10)
     world.train("stopped")
@@ -201,12 +205,16 @@ def test_new_pairs_continue_from_the_last_checkpoint(world, monkeypatch):
     )
     # The validation of step 0 is of the parent's weights, on the very crops it was chosen by.
     history = read_table(world.files("whole").history, HISTORY)
-    start = history[(history.step == 0) & (history.metric == "loss")].value.item()
-    assert start == read_header(world.files().checkpoint).training.metrics["loss"]
+    start = history[(history.step == 0) & (history.metric == "loss")]
+    parents = read_header(world.files().checkpoint).training.metrics["loss"]
+    assert dict(zip(start.split, start.value, strict=True)) == {
+        "validation": parents,
+        "former_validation": parents,
+    }
     world.add(5, "train").add(6, "train")
     said = world.train("third")
     child = sha256_of(world.files("whole").checkpoint)
-    assert said == [f"continuing from checkpoint {child[:12]} with 2 new pairs"]
+    assert said[0] == f"continuing from checkpoint {child[:12]} with 2 new pairs"
     lineage = read_header(world.files("third").checkpoint).training.lineage
     assert [ancestor["checkpoint"] for ancestor in lineage] == [parent, child]
     assert outputs == world.outputs("whole")
@@ -218,7 +226,7 @@ def test_a_continued_run_resumes_as_well(world, monkeypatch):
     world.add(4, "train")
     world.train("whole", "state_of_whole")
     train_until(world, monkeypatch, 3)
-    assert world.train("stopped") == ["resuming at step 3"]
+    assert world.train("stopped")[0] == "resuming at step 3"
     assert world.outputs("stopped") == world.outputs("whole")
 
 
@@ -228,7 +236,7 @@ def test_a_pair_that_is_gone_is_said(world):
     world.rows.pop()
     world.write()
     sentence = f"continuing from checkpoint {checkpoint[:12]} with 0 new pairs and without 1 former"
-    assert world.train() == [f"{sentence} ones"]
+    assert world.train()[0] == f"{sentence} ones"
 
 
 def test_what_was_learnt_from_is_not_continued_once_it_is_held_out(world):

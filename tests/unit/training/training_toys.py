@@ -29,6 +29,7 @@ TRAINING = TrainingSettings(
     embedding_dropout=0.3,
     seed=5,
     device="cpu",
+    workers=0,
 )
 COMMAND = """
 import sys
@@ -81,6 +82,7 @@ class World:
                 "cluster": emdb_id,
                 "correlation": 0.8,
                 "simulated": True,
+                "repaired": False,
                 "split": split,
             }
         )
