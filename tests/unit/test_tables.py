@@ -69,11 +69,20 @@ def test_a_missing_and_a_doubled_column_are_named(tmp_path):
 def test_a_table_of_another_kind_is_refused(tmp_path):
     path = tmp_path / "a.parquet"
     write_table(path, pd.DataFrame(columns=SPLIT.names), SPLIT)
-    with pytest.raises(CryosamuError, match=r"has columns .*split; this stage reads emdb_id"):
+    with pytest.raises(
+        CryosamuError, match=r"another table.* \(it has beside split\); make it anew"
+    ):
         read_table(path, PAIRS)
     pq.write_table(pa.table({name: [1] for name in HISTORY.names}), path)
-    with pytest.raises(CryosamuError, match="this stage reads"):
+    with pytest.raises(CryosamuError, match="of another type split, metric"):
         read_table(path, HISTORY)
+    pq.write_table(pq.read_table(path).select([0]), path)
+    with pytest.raises(CryosamuError, match="it lacks split, metric, value, learning_rate"):
+        read_table(path, HISTORY)
+    write_table(path, pd.DataFrame(columns=SPLIT.names), SPLIT)
+    pq.write_table(pq.read_table(path).select(SPLIT.names[::-1]), path)
+    with pytest.raises(CryosamuError, match="another order"):
+        read_table(path, SPLIT)
 
 
 @pytest.mark.parametrize("keep", [0.0, 0.3, 0.99])
