@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Literal
 
 import torch
@@ -12,13 +13,18 @@ from cryosamu.config import EmbeddingSettings
 from cryosamu.embedding.pooling import Pooled
 from cryosamu.enhancement.structure import embed_and_pool
 from cryosamu.network.checkpoint import CheckpointHeader
+from cryosamu.structure.model import protein_chains, read_model
 
 Control = Literal["permuted", "another"]
 
 SEED = 2024
 
-ANOTHER_PROTEIN = EMBEDDED / "files.rcsb.org" / "download" / "1AKE.cif.gz"
-"""Adenylate kinase of E. coli: the unrelated protein where none is named."""
+_MODELS = EMBEDDED / "files.rcsb.org" / "download"
+UNRELATED = (_MODELS / "1AKE.cif.gz", _MODELS / "3ENL.cif.gz")
+"""Adenylate kinase of E. coli; enolase of yeast for those who look at adenylate kinases."""
+
+_WORD = 8
+"""Residues in common from which two proteins count as related here."""
 
 
 def permuted(pooled: Pooled, seed: int = SEED) -> Pooled:
@@ -39,12 +45,32 @@ def permuted(pooled: Pooled, seed: int = SEED) -> Pooled:
     return replace(pooled, tokens=tokens)
 
 
-def another(header: CheckpointHeader, settings: EmbeddingSettings) -> Pooled:
-    """Return the tokens of the unrelated protein that comes with the software.
+def another(
+    header: CheckpointHeader, settings: EmbeddingSettings, model_path: Path | str | None = None
+) -> Pooled:
+    """Return the tokens of a protein that comes with the software and is not the map's.
+
+    Parameters
+    ----------
+    model_path
+        The map's own model, which the protein must not resemble.
 
     Raises
     ------
-    CheckpointError
+    ModelError, CheckpointError
         As `structure_tokens`.
     """
-    return embed_and_pool(ANOTHER_PROTEIN, header, settings)
+    own = set() if model_path is None else _words(model_path)
+    chosen = next((path for path in UNRELATED if not own & _words(path)), UNRELATED[-1])
+    return embed_and_pool(chosen, header, settings)
+
+
+def _words(model_path: Path | str) -> set[str]:
+    """Return all stretches of eight residues in a model's protein chains."""
+    sequences = {chain.sequence for chain in protein_chains(read_model(model_path))}
+    return {
+        text[start : start + _WORD]
+        for text in sequences
+        for start in range(len(text) - _WORD + 1)
+        if "X" not in text[start : start + _WORD]
+    }

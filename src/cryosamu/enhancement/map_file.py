@@ -75,7 +75,8 @@ def enhance_file(
         volume = read_map(map_path)
         network, header = load_checkpoint(checkpoint)
         structure = structure_tokens(model_path, volume, header, embedding) if model_path else None
-        structure = _wrong_on_purpose(structure, control, header, embedding)
+        if control is not None:
+            structure = _wrong_on_purpose(structure, control, header, embedding, model_path)
         try:
             enhanced = enhance(
                 volume,
@@ -115,19 +116,16 @@ def enhance_file(
 
 def _wrong_on_purpose(
     structure: Pooled | None,
-    control: Control | None,
+    control: Control,
     header: CheckpointHeader,
     embedding: EmbeddingSettings,
-) -> Pooled | None:
+    model_path: Path | str | None,
+) -> Pooled:
     if control == "another":
-        return another(header, embedding)
-    if control == "permuted":
-        if structure is None:
-            raise CryosamuError(
-                "--control permuted: needs the --model whose embedding it shuffles."
-            )
-        return permuted(structure)
-    return structure
+        return another(header, embedding, model_path)
+    if structure is None:
+        raise CryosamuError("--control permuted: needs the --model whose embedding it shuffles.")
+    return permuted(structure)
 
 
 def _record_path(output: Path, inputs: list[Path]) -> Path:

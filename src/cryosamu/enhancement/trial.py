@@ -63,7 +63,7 @@ def trial_of(
         structure = read_model(model_path)
         given = structure_tokens(model_path, volume, header, embedding)
         tokens |= {"true": given, "permuted": permuted(given)}
-        tokens["another"] = another(header, embedding)
+        tokens["another"] = another(header, embedding, model_path)
         if predicted_path is not None:
             inputs["predicted"] = predicted_path
             wrong = read_model(predicted_path)

@@ -11,7 +11,7 @@ from cryosamu.cli.main import main
 from cryosamu.config import EmbeddingSettings, EnhancementSettings
 from cryosamu.embedding.encoder import load_encoder
 from cryosamu.embedding.pooling import Pooled
-from cryosamu.enhancement.conditions import another, permuted
+from cryosamu.enhancement.conditions import UNRELATED, another, permuted
 from cryosamu.enhancement.trial import trial_of
 from cryosamu.network.checkpoint import save_checkpoint
 from cryosamu.structure.model import read_model
@@ -88,12 +88,14 @@ def test_the_order_of_whole_tokens_is_no_control(folder):
         assert not torch.allclose(network(density, tokens), network(density, -tokens), atol=1e-4)
 
 
-def test_another_protein_needs_no_file(folder):
-    header = header_of(
-        fingerprint=load_encoder(EmbeddingSettings(backend="protein_mpnn")).fingerprint
-    )
-    tokens = another(header, EmbeddingSettings(device="cpu"))
-    assert int(tokens.mask.sum()) == 64
+def test_another_protein_needs_no_file_and_is_never_the_maps_own(folder):
+    settings = EmbeddingSettings(backend="protein_mpnn", device="cpu")
+    header = header_of(fingerprint=load_encoder(settings).fingerprint)
+    usual = another(header, settings, folder / "model.pdb")
+    assert int(usual.mask.sum()) == 64
+    assert torch.equal(another(header, settings).tokens, usual.tokens)
+    for_itself = another(header, settings, UNRELATED[0])
+    assert not torch.equal(for_itself.tokens, usual.tokens)
 
 
 def run(monkeypatch, *arguments):

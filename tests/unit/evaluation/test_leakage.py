@@ -87,13 +87,16 @@ def test_a_cluster_is_closed_over_its_pairs():
         Chain("EMD-2", "2AAA", "A", "B" * 30, trained=False),
         Chain("EMD-3", "3AAA", "A", "C" * 30, trained=False),
         Chain("EMD-4", "4AAA", "A", "D" * 30, trained=False),
+        Chain("EMD-5", "5AAA", "A", "E" * 30, trained=True),
+        Chain("EMD-6", "6AAA", "A", "F" * 30, trained=True),
     ]
-    pairs = pd.DataFrame({"first": [0, 1, 0], "second": [1, 2, 3], "identity": [0.35, 0.40, 0.25]})
+    ends = [(0, 1, 0.35), (1, 2, 0.40), (0, 3, 0.25), (3, 4, 0.28), (3, 5, 0.22)]
+    pairs = pd.DataFrame(ends, columns=["first", "second", "identity"])
     rows = leakage_table(chains, pairs, 0.3).set_index("emdb_id")
     assert list(rows["shares_cluster"]) == [True, True, False]
     assert rows.loc["EMD-2", "identity"] == 0.35
     assert np.isnan(rows.loc["EMD-3", "identity"])
-    assert rows.loc["EMD-4", "identity"] == 0.25
+    assert tuple(rows.loc["EMD-4", ["identity", "nearest_emdb_id"]]) == (0.28, "EMD-5")
 
 
 def evaluation_rows():

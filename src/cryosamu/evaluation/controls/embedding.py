@@ -97,6 +97,8 @@ def _wrong_embedding(subject: Subject, number: int, name: str, condition: Condit
         f"correlation {value:.3f}; CC_mask changes by {wrong:+.3f} with the wrong embedding and "
         f"{right:+.3f} with the right one"
     )
+    if right <= NOTABLE_GAIN:
+        reason += ", too little to ask where it comes from"
     verdict = verdict_of(value >= SAME_MAP and not stolen)
     return Outcome(number, name, verdict, value, SAME_MAP, _WRONG, reason, detail)
 
