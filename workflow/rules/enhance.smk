@@ -3,6 +3,8 @@ rule enhance_map:
         map="results/fetch/maps/{emdb_id}.json",
         models=fetched_model_of,
         repaired=repaired_model_of,
+        # Only so that Snakemake judges the job anew once the split is made anew.
+        split=ancient("results/split/split.parquet"),
         checkpoint=f"{RUN}/checkpoint.safetensors",
     output:
         volume="results/enhance/{condition}/{emdb_id}.mrc",

@@ -3,6 +3,8 @@ rule evaluate_map:
         map="results/fetch/maps/{emdb_id}.json",
         models=fetched_model_of,
         repaired=repaired_model_of,
+        # Only so that Snakemake judges the job anew once the split is made anew.
+        split=ancient("results/split/split.parquet"),
         enhanced=expand(
             "results/enhance/{condition}/{emdb_id}.json",
             condition=CONDITIONS,
