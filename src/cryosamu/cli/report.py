@@ -30,6 +30,20 @@ def report(
         Path | None, typer.Option(help="Paired statistics, from `cryosamu evaluate summary`.")
     ] = None,
     curves: Annotated[list[Path] | None, typer.Option(help="FSC curves; may be repeated.")] = None,
+    residues: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Figures of residues (Parquet), from `cryosamu evaluate --per-residue`; may be "
+            "repeated."
+        ),
+    ] = None,
+    controls: Annotated[
+        list[Path] | None,
+        typer.Option(help="Controls, from `cryosamu evaluate controls`; may be repeated."),
+    ] = None,
+    leakage: Annotated[
+        Path | None, typer.Option(help="Likeness of the evaluated chains to those of training.")
+    ] = None,
     pairing: Annotated[
         list[str] | None,
         typer.Option(
@@ -65,6 +79,9 @@ def report(
         config,
         tuple(evaluation or ()),
         tuple(curves or ()),
+        tuple(residues or ()),
+        tuple(controls or ()),
+        leakage,
         tuple(parse_pairing(text) for text in pairing or ()),
     )
     inputs = read_inputs(files)

@@ -11,11 +11,14 @@ from tqdm import tqdm
 
 from cryosamu.config import Config
 from cryosamu.report import charts, listing
+from cryosamu.report.control_tables import control_table
 from cryosamu.report.drawing.entry import Scene, read_scene
 from cryosamu.report.entries import Entry, list_entries
+from cryosamu.report.gain_table import gain_table
 from cryosamu.report.inputs import Inputs
 from cryosamu.report.names import METHOD_LABELS, method_label, ordered
 from cryosamu.report.pictures import page_pictures
+from cryosamu.report.residue_charts import about_residues, residue_chart
 from cryosamu.report.viewer.block import view_block
 from cryosamu.report.viewer.view import build_view
 
@@ -47,13 +50,17 @@ def map_articles(inputs: Inputs) -> list[dict[str, Any]]:
 
 def _article(entry: Entry, place: int) -> dict[str, Any]:
     evaluated = len(entry.rows) > 0
-    curves = entry.curves
+    curves, residues = entry.curves, entry.residues
     return {
         "anchor": entry.anchor,
         "heading": f"{entry.emdb_id} with {entry.pdb_id}",
         "title": entry.title,
         "badges": _badges(entry),
         "table": listing.metric_table(entry, f"metrics-{place}") if evaluated else None,
+        "gains": gain_table(entry, f"gains-{place}") if evaluated else None,
+        "controls": control_table(entry, f"controls-{place}"),
+        "residues": None if residues is None else residue_chart(residues, f"residues-{place}"),
+        "about_residues": [] if residues is None else about_residues(residues),
         "how_made": _how_made(entry.rows),
         "failures": _failures(entry.rows),
         "fsc": charts.fsc_chart(curves, entry.resolution, f"fsc-{place}")

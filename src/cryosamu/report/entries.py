@@ -32,8 +32,8 @@ class Entry:
         Whether the checkpoint was trained on it or chosen by it.
     rows
         Its part of the evaluation; empty for an entry that is only drawn.
-    curves
-        Its part of the FSC curves; None where no curves were given.
+    curves, residues, controls
+        Its part of those tables; None where there was no such table.
     anchor
         The id of its article within the page.
     """
@@ -47,7 +47,9 @@ class Entry:
     held_out: bool
     seen: bool
     rows: pd.DataFrame
-    curves: pd.DataFrame | None
+    curves: pd.DataFrame | None = None
+    residues: pd.DataFrame | None = None
+    controls: pd.DataFrame | None = None
     anchor: str = ""
 
     @property
@@ -59,31 +61,27 @@ class Entry:
 
 
 def list_entries(inputs: Inputs) -> list[Entry]:
-    """Return the entries that were evaluated or are to be drawn: held-out and real ones first."""
-    evaluation = inputs.evaluation
-    if evaluation is None:
-        evaluation = tables.EVALUATION.empty_table().to_pandas()
-    entries = [
-        _entry(inputs, str(emdb_id), str(pdb_id), rows)
-        for (emdb_id, pdb_id), rows in evaluation.groupby(["emdb_id", "pdb_id"], sort=True)
-    ]
-    evaluated = {entry.emdb_id for entry in entries}
-    entries += [
-        _entry(inputs, pairing.emdb_id, pairing.model_id, evaluation.iloc[:0])
-        for pairing in inputs.pairings
-        if pairing.emdb_id not in evaluated
-    ]
+    """Return the entries that there are figures or maps of: held-out and real ones first."""
+    listed: list[tuple[str, str]] = []
+    for frame in (inputs.evaluation, inputs.residues, inputs.controls):
+        if frame is not None:
+            listed += zip(frame["emdb_id"], frame["pdb_id"], strict=True)
+    named = {emdb_id for emdb_id, _ in listed}
+    listed += [(p.emdb_id, p.model_id) for p in inputs.pairings if p.emdb_id not in named]
+    entries = [_entry(inputs, *ids) for ids in dict.fromkeys(listed)]
     entries.sort(key=lambda e: (not e.held_out, bool(e.simulated), e.emdb_id))
     return [replace(entry, anchor=f"entry-{place}") for place, entry in enumerate(entries, 1)]
 
 
-def _entry(inputs: Inputs, emdb_id: str, pdb_id: str, rows: pd.DataFrame) -> Entry:
+def _entry(inputs: Inputs, emdb_id: str, pdb_id: str) -> Entry:
     seen = inputs.run is not None and emdb_id in inputs.run.seen
     known = {
         **_present_in(inputs.catalogue, emdb_id, pdb_id),
         **_present_in(inputs.split, emdb_id, pdb_id),
     }
-    curves = inputs.curves
+    evaluation = inputs.evaluation
+    if evaluation is None:
+        evaluation = tables.EVALUATION.empty_table().to_pandas()
     return Entry(
         emdb_id,
         pdb_id,
@@ -93,14 +91,21 @@ def _entry(inputs: Inputs, emdb_id: str, pdb_id: str, rows: pd.DataFrame) -> Ent
         known.get("split"),
         known.get("split", HELD_OUT if inputs.split is None else None) == HELD_OUT and not seen,
         seen,
-        rows,
-        None if curves is None else curves[curves["emdb_id"] == emdb_id],
+        _rows_of(evaluation, emdb_id, pdb_id),
+        # Curves do not name the model.
+        None if inputs.curves is None else inputs.curves[inputs.curves["emdb_id"] == emdb_id],
+        None if inputs.residues is None else _rows_of(inputs.residues, emdb_id, pdb_id),
+        None if inputs.controls is None else _rows_of(inputs.controls, emdb_id, pdb_id),
     )
+
+
+def _rows_of(frame: pd.DataFrame, emdb_id: str, pdb_id: str) -> pd.DataFrame:
+    return frame[(frame["emdb_id"] == emdb_id) & (frame["pdb_id"] == pdb_id)]
 
 
 def _present_in(frame: pd.DataFrame | None, emdb_id: str, pdb_id: str) -> dict[str, Any]:
     """Return the entry's row without its missing values; empty where there is no such row."""
     if frame is None:
         return {}
-    found = frame[(frame["emdb_id"] == emdb_id) & (frame["pdb_id"] == pdb_id)]
+    found = _rows_of(frame, emdb_id, pdb_id)
     return {} if found.empty else {str(k): v for k, v in found.iloc[0].dropna().items()}

@@ -33,6 +33,9 @@ class InputFiles:
     config: Path | None = None
     evaluations: tuple[Path, ...] = ()
     curves: tuple[Path, ...] = ()
+    residues: tuple[Path, ...] = ()
+    controls: tuple[Path, ...] = ()
+    leakage: Path | None = None
     pairings: tuple[Pairing, ...] = ()
 
 
@@ -52,6 +55,9 @@ class Inputs:
     history: pd.DataFrame | None = None
     evaluation: pd.DataFrame | None = None
     curves: pd.DataFrame | None = None
+    residues: pd.DataFrame | None = None
+    controls: pd.DataFrame | None = None
+    leakage: pd.DataFrame | None = None
     summary: pd.DataFrame | None = None
     run: RunFacts | None = None
     config: Config | None = None
@@ -67,21 +73,21 @@ def read_inputs(files: InputFiles) -> Inputs:
     CryosamuError
         When a file is not what its option says, or tables contradict each other.
     """
-    evaluation = _joined(files.evaluations, tables.EVALUATION)
-    if evaluation is not None:
-        _refuse_duplicates(evaluation)
     _refuse_repeated_pairings(files.pairings)
     given = [files.catalogue, files.decisions, files.split, files.history, files.checkpoint]
-    given.append(files.summary)
+    given += [files.summary, files.leakage]
     # Not the configuration: the page states its settings, and a port in it shapes no result.
-    given += [*files.evaluations, *files.curves]
+    given += [*files.evaluations, *files.curves, *files.residues, *files.controls]
     return Inputs(
         catalogue=_table(files.catalogue, tables.CATALOGUE),
         decisions=_table(files.decisions, tables.DECISIONS),
         split=_table(files.split, tables.SPLIT),
         history=_table(files.history, tables.HISTORY),
-        evaluation=evaluation,
+        evaluation=_joined(files.evaluations, tables.EVALUATION, "metric", "method", "low_passed"),
         curves=_joined(files.curves, tables.CURVES),
+        residues=_joined(files.residues, tables.RESIDUES),
+        controls=_joined(files.controls, tables.CONTROLS, "control"),
+        leakage=None if files.leakage is None else _joined((files.leakage,), tables.LEAKAGE),
         summary=_table(files.summary, tables.SUMMARY),
         run=None if files.checkpoint is None else read_run(files.checkpoint),
         config=None if files.config is None else read_config(files.config),
@@ -94,7 +100,8 @@ def _table(path: Path | None, schema: pa.Schema) -> pd.DataFrame | None:
     return None if path is None else tables.read_table(path, schema)
 
 
-def _joined(paths: Sequence[Path], schema: pa.Schema) -> pd.DataFrame | None:
+def _joined(paths: Sequence[Path], schema: pa.Schema, *once: str) -> pd.DataFrame | None:
+    """Return the rows of all files; where `once` is given, those columns name a row of a map."""
     if not paths:
         return None
     frames = [tables.read_table(path, schema) for path in paths]
@@ -103,17 +110,19 @@ def _joined(paths: Sequence[Path], schema: pa.Schema) -> pd.DataFrame | None:
     # A user's own map needs no archive id; its rows must not get lost in groups.
     ids = [name for name in ("emdb_id", "pdb_id") if name in joined]
     joined[ids] = joined[ids].fillna(UNNAMED).replace("", UNNAMED)
+    if once:
+        _refuse_duplicates(joined, [*ids, *once], once[0])
     return joined
 
 
-def _refuse_duplicates(evaluation: pd.DataFrame) -> None:
-    key = ["emdb_id", "pdb_id", "method", "metric", "low_passed"]
-    twice = evaluation[evaluation.duplicated(key)]
+def _refuse_duplicates(rows: pd.DataFrame, key: list[str], name: str) -> None:
+    twice = rows[rows.duplicated(key)]
     if len(twice):
         row = twice.iloc[0]
+        method = f" of {row['method']}" if "method" in key else ""
         raise CryosamuError(
-            f"the evaluation tables hold {row['metric']} of {row['method']} for "
-            f"{row['emdb_id']} more than once; give each table once."
+            f"the tables hold the {name} {row[name]}{method} for {row['emdb_id']} more than once; "
+            "give each table once."
         )
 
 

@@ -35,17 +35,21 @@ from cryosamu.report.verdict import (
 )
 
 MISSING = "—"
-Mark = Literal["", "better", "equal", "worse", "no value"]
+Mark = Literal["", "better", "equal", "worse", "no value", "pass", "fail", "not applicable"]
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell: its text, what it sorts by (the text where None), its mark, where it leads."""
+    """One cell: its text, what it sorts by (the text where None), its mark, where it leads.
+
+    `hint` is shown to who points at the cell.
+    """
 
     text: str
     value: float | None = None
     mark: Mark = ""
     link: str = ""
+    hint: str = ""
 
 
 @dataclass(frozen=True)

@@ -18,12 +18,14 @@ from cryosamu.files import write_text
 from cryosamu.provenance import software_versions, source_commit
 from cryosamu.report import charts, comparison_charts, listing
 from cryosamu.report.articles import map_articles
+from cryosamu.report.control_tables import controls_summary
 from cryosamu.report.drawing.slices import WHITE_PERCENTILE
 from cryosamu.report.entries import list_entries
 from cryosamu.report.inputs import Inputs
+from cryosamu.report.leakage_table import leakage_table
 from cryosamu.report.names import METRICS, metric_of, ordered
 from cryosamu.report.overview import overview_table
-from cryosamu.report.statements import statements
+from cryosamu.report.statements import LEAK, statements
 from cryosamu.report.statistics_table import statistics_table
 from cryosamu.report.summary import summaries
 from cryosamu.report.verdict import conditions_in
@@ -137,6 +139,9 @@ def _verdict(inputs: Inputs) -> dict[str, Any]:
         "statistics": None if inputs.summary is None else statistics_table(inputs.summary),
         "overview": overview_table(entries) if entries else None,
         "statements": statements(inputs, entries),
+        "controls": controls_summary(entries),
+        "leakage": None if inputs.leakage is None else leakage_table(inputs.leakage, entries),
+        "answer": LEAK,
     }
 
 

@@ -7,7 +7,8 @@ import pandas as pd
 from cryosamu.config import Config
 from cryosamu.report.entries import Entry
 from cryosamu.report.inputs import Inputs
-from cryosamu.report.names import FLOORS, WITHOUT_STRUCTURE
+from cryosamu.report.leakage_table import about_leakage
+from cryosamu.report.names import DEPLOYABLE, FLOORS, method_label
 
 METHOD_WINDOW = (4.0, 8.0)
 """Å: the reported resolutions that the method is made for."""
@@ -18,6 +19,11 @@ PUBLISHED_PARAMETERS = 12_220_225
 _SMALL_SHARE = 0.1
 """Below this share of the recipe's size or steps a network is called small or brief."""
 
+LEAK = (
+    "Embedding the deposited model of a test map uses the answer: the network is shown the "
+    "structure that its output is then compared with."
+)
+
 
 def statements(inputs: Inputs, entries: list[Entry]) -> list[str]:
     """Return the sentences that stand beside the verdict, the gravest first."""
@@ -25,7 +31,7 @@ def statements(inputs: Inputs, entries: list[Entry]) -> list[str]:
         *_about_simulation(inputs.split, entries),
         *_about_window(inputs.split, entries),
         *_about_training(inputs),
-        *_about_leak(inputs.evaluation),
+        *_about_leak(inputs),
         *_about_metrics(inputs.evaluation),
         *_about_holding_out(inputs, entries),
     ]
@@ -86,16 +92,23 @@ def _about_training(inputs: Inputs) -> list[str]:
     return lines + [f"Note of the checkpoint: {note}" for note in run.notes]
 
 
-def _about_leak(evaluation: pd.DataFrame | None) -> list[str]:
+def _about_leak(inputs: Inputs) -> list[str]:
+    evaluation, lines = inputs.evaluation, []
+    if inputs.leakage is not None:
+        limit = (inputs.config or Config()).curation.clustering.identity
+        lines = about_leakage(inputs.leakage, limit)
     if evaluation is None:
-        return []
-    leak = (
-        "Embedding the deposited model of a test map uses the answer: the network is shown the "
-        "structure that its output is then compared with."
-    )
-    if (evaluation["method"] == WITHOUT_STRUCTURE).any():
-        return [f"{leak} The rows “no structure given” stand beside it and are free of that."]
-    return [f"{leak} Enhancement without a structure was not run, so nothing here is free of it."]
+        return lines
+    told = [method for method in DEPLOYABLE if (evaluation["method"] == method).any()]
+    if told:
+        named = " and ".join(f"“{method_label(method).partition(', ')[2]}”" for method in told)
+        lines.insert(0, f"{LEAK} The rows {named} stand beside it and are free of that.")
+    else:
+        lines.insert(
+            0,
+            f"{LEAK} Enhancement without a structure was not run, so nothing here is free of it.",
+        )
+    return lines
 
 
 def _about_metrics(evaluation: pd.DataFrame | None) -> list[str]:

@@ -84,6 +84,8 @@ def _sentence(condition: Condition, counts: Tally, several: bool) -> Sentence:
     rest = []
     if outcome["equal"]:
         rest.append(f"equal in {outcome['equal']}")
+    if counts.below_floor:
+        rest.append(f"{counts.below_floor} of the better ones no better than a floor")
     if outcome["no value"]:
         rest.append(f"without a value in {outcome['no value']}")
     return Sentence(

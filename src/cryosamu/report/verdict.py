@@ -17,12 +17,12 @@ from typing import Literal
 import pandas as pd
 
 from cryosamu.report.names import (
+    DEPLOYABLE,
     DEPOSITED,
     ENHANCED,
     LOW_PASS,
     LOW_PASS_MASKED,
     METRICS,
-    WITHOUT_STRUCTURE,
     Metric,
     metric_of,
     ordered,
@@ -42,7 +42,7 @@ class Condition:
 
 CONDITIONS = tuple(
     Condition(method, low_passed)
-    for method in (ENHANCED, WITHOUT_STRUCTURE)
+    for method in (ENHANCED, *DEPLOYABLE)
     for low_passed in (False, True)
 )
 """What the verdict is about."""
@@ -59,6 +59,9 @@ class Comparison:
 
     Attributes
     ----------
+    floor
+        The best that a featureless envelope or random fine phases reach, of a map filtered alike;
+        NaN where no floor was measured.
     difference
         Value minus baseline, in the metric's unit; NaN where a value is missing.
     """
@@ -67,18 +70,25 @@ class Comparison:
     value: float
     baseline: float
     outcome: Outcome
+    floor: float = math.nan
 
     @property
     def difference(self) -> float:
         """Value minus baseline."""
         return self.value - self.baseline
 
+    @property
+    def above_floor(self) -> bool:
+        """Whether the value is better than the floor; true where no floor is known."""
+        return judge(self.metric, self.value, self.floor) in ("better", "no value")
+
 
 @dataclass(frozen=True)
 class Tally:
-    """How often each outcome was met."""
+    """How often each outcome was met, and how many of the better ones clear no floor."""
 
     counts: dict[Outcome, int]
+    below_floor: int = 0
 
     @property
     def total(self) -> int:
@@ -96,8 +106,10 @@ class Tally:
 
 def tally(comparisons: Iterable[Comparison]) -> Tally:
     """Count the outcomes."""
-    counted = Counter(comparison.outcome for comparison in comparisons)
-    return Tally({outcome: counted[outcome] for outcome in OUTCOMES})
+    found = list(comparisons)
+    counted = Counter(comparison.outcome for comparison in found)
+    below = sum(one.outcome == "better" and not one.above_floor for one in found)
+    return Tally({outcome: counted[outcome] for outcome in OUTCOMES}, below)
 
 
 def values_of(rows: pd.DataFrame, condition: Condition) -> dict[str, float]:
@@ -107,10 +119,14 @@ def values_of(rows: pd.DataFrame, condition: Condition) -> dict[str, float]:
     """
     if condition == FAIR_BASELINE:
         condition = fair_baseline_condition(rows)
+    return _column(rows, condition, "value")
+
+
+def _column(rows: pd.DataFrame, condition: Condition, name: str) -> dict[str, float]:
     chosen = rows[
         (rows["method"] == condition.method) & (rows["low_passed"] == condition.low_passed)
     ]
-    return dict(zip(chosen["metric"], chosen["value"].astype(float), strict=True))
+    return dict(zip(chosen["metric"], chosen[name].astype(float), strict=True))
 
 
 def fair_baseline_condition(rows: pd.DataFrame) -> Condition:
@@ -161,6 +177,7 @@ def compare(
         The evaluation rows of one entry.
     """
     reference, values = values_of(rows, baseline), values_of(rows, condition)
+    floors = _column(rows, condition, "floor")
     alike = values_of(rows, FAIR_BASELINE if is_filtered(rows, condition) else PLAIN_BASELINE)
     comparisons = []
     for key in ordered(set(reference), METRICS):
@@ -170,7 +187,8 @@ def compare(
         value, base = values.get(key, math.nan), reference[key]
         if metric.ends_at_cut:
             base = alike.get(key, base)
-        comparisons.append(Comparison(metric, value, base, judge(metric, value, base)))
+        outcome = judge(metric, value, base)
+        comparisons.append(Comparison(metric, value, base, outcome, floors.get(key, math.nan)))
     return comparisons
 
 

@@ -1,10 +1,18 @@
+from dataclasses import replace
+
 import gemmi
 import numpy as np
 import pandas as pd
 import pytest
+from parsed_page import HOSTILE, Page
 
+from cryosamu import tables
+from cryosamu.config import parse_config
 from cryosamu.report import pictures
+from cryosamu.report.inputs import Inputs
+from cryosamu.report.page import render
 from cryosamu.report.pairing import Pairing
+from cryosamu.report.run import RunFacts
 from cryosamu.structure.density import simulate_density
 from cryosamu.structure.model import heavy_atoms, read_model
 from cryosamu.volume.io import write_map
@@ -15,15 +23,18 @@ COLUMNS = (
     "definition", "mask", "low_passed", "floor", "baseline", "settings",
 )  # fmt: skip
 
+FLOORS = {"cc_box": 0.65, "cc_mask": 0.605, "d_fsc_05_masked": None}
 
-@pytest.fixture(scope="module")
+
+@pytest.fixture(scope="session")
 def evaluation():
     """Two entries whose verdicts were worked out by hand, see the comments."""
     rows = []
 
     def add(emdb_id, pdb_id, method, low_passed, **values):
         for metric, value in values.items():
-            words = ("cctbx 2025.11, five_cc", "a mask", low_passed, None, None, "resolution 5 Å")
+            words = ("cctbx 2025.11, five_cc", "a mask", low_passed)
+            words += (FLOORS[metric] if emdb_id == "EMD-1" else None, None, "resolution 5 Å")
             rows.append((emdb_id, pdb_id, method, metric, value, *words))
 
     # Against the fair baseline, enhanced: cc_box worse, cc_mask equal (0.0004 apart), FSC worse
@@ -45,7 +56,7 @@ def evaluation():
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def split():
     columns = ("emdb_id", "pdb_id", "resolution", "contour_level", "cluster", "correlation")
     rows = [
@@ -56,7 +67,7 @@ def split():
     return pd.DataFrame(rows, columns=[*columns, "simulated", "split"]).assign(repaired=False)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def decisions():
     rows = [
         ("EMD-1", "1AAA", "resolution", "keep", 3.2, None, ""),
@@ -75,7 +86,7 @@ def decisions():
     return pd.DataFrame(rows, columns=columns)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def history():
     rows = []
     for step in (0, 10, 20):
@@ -85,7 +96,7 @@ def history():
     return pd.DataFrame(rows, columns=["step", "split", "metric", "value", "learning_rate"])
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def curves():
     rows = [
         (emdb_id, method, curve, 0.02 * place, 1.0 - 0.05 * place)
@@ -97,11 +108,67 @@ def curves():
     return pd.DataFrame(rows, columns=["emdb_id", "method", "curve", "spatial_frequency", "fsc"])
 
 
-@pytest.fixture
-def pairing(tmp_path, monkeypatch):
+@pytest.fixture(scope="session")
+def residues():
+    """Chain A of EMD-1 with a gap after its third residue, a ligand in it, and a short chain B."""
+    rows = []
+    names = ("ALA", "GLY", "VAL", "TRP", "SER", "LYS", "HEM")
+    for method, gain in (("deposited", 0.0), ("low_pass", 0.05), ("enhanced", 0.1)):
+        for place, name in enumerate(names):
+            number = str(place + (1 if place < 3 else 11))
+            # Residue 1 of the enhanced map is worse than the fair baseline in both measures.
+            cc = 0.5 + gain - (0.3 if (place, method) == (0, "enhanced") else 0.0)
+            row = ("EMD-1", "1AAA", method, "A", number, name, cc, 0.3 + gain, 0.6 + gain)
+            rows.append((*row, 5.0, None))
+        rows.append(("EMD-1", "1AAA", method, "B", "1", "ALA", 0.4, 0.4, 0.3, 5.0, None))
+    return pd.DataFrame(rows, columns=tables.RESIDUES.names).astype({"d_local_half_maps": float})
+
+
+@pytest.fixture(scope="session")
+def controls():
+    """EMD-1 hallucinates, EMD-2 does not; half maps were given for neither."""
+    rows = []
+    for emdb_id, pdb_id, score in (("EMD-1", "1AAA", 0.31), ("EMD-2", "2BBB", 0.04)):
+        verdict = "fail" if score > 0.2 else "pass"
+        rows += [
+            (emdb_id, pdb_id, 0, "hallucination_score", verdict, score, 0.2, "Score, 0 to 1",
+             "noise 0.00", "{}"),
+            (emdb_id, pdb_id, 5, "no_signal", "pass", 0.01, 0.1, "Nothing from noise", "0.01",
+             "{}"),
+            (emdb_id, pdb_id, 6, "deleted_helix", verdict, score, 0.2, "It stays away",
+             f"{100 * score:.0f} % came back", "{}"),
+            (emdb_id, pdb_id, 7, "half_maps", "not_applicable", None, None, "Halves agree",
+             "no half maps were given", "{}"),
+        ]  # fmt: skip
+    return pd.DataFrame(rows, columns=tables.CONTROLS.names)
+
+
+@pytest.fixture(scope="session")
+def leakage():
+    """A twin of a trained chain in EMD-1, nothing alike in EMD-2."""
+    rows = [
+        ("EMD-1", "1AAA", "A", 140, "EMD-3", "3CCC", "B", 0.25, False),
+        ("EMD-1", "1AAA", "B", 146, "EMD-3", "3CCC", "C", 0.975, True),
+        ("EMD-2", "2BBB", "A", 99, None, None, None, None, False),
+    ]
+    return pd.DataFrame(rows, columns=tables.LEAKAGE.names)
+
+
+def few_pixels(patch):
+    """Let still pictures have few pixels."""
+    patch.setattr(pictures, "SURFACE_PIXELS", 80)
+    patch.setattr(pictures, "SLICE_PIXELS", 60)
+
+
+@pytest.fixture(autouse=True)
+def small_pictures(monkeypatch):
+    few_pixels(monkeypatch)
+
+
+@pytest.fixture(scope="session")
+def pairing(tmp_path_factory):
     """A short strand of residues, its map, and the map squared as the enhanced one."""
-    monkeypatch.setattr(pictures, "SURFACE_PIXELS", 80)
-    monkeypatch.setattr(pictures, "SLICE_PIXELS", 60)
+    tmp_path = tmp_path_factory.mktemp("pairing")
     structure = gemmi.Structure()
     chain = gemmi.Chain("A")
     for place in range(6):
@@ -123,3 +190,34 @@ def pairing(tmp_path, monkeypatch):
     write_map(tmp_path / "deposited.mrc", density, "made")
     write_map(tmp_path / "enhanced.mrc", density.with_data(density.data**2), "made")
     return Pairing("EMD-1", tmp_path / "deposited.mrc", tmp_path / "enhanced.mrc", model)
+
+
+@pytest.fixture(scope="session")
+def inputs(evaluation, split, decisions, history, curves, residues, controls, leakage):
+    """All that a page can be made from, save the maps to be drawn."""
+    catalogue = decisions[["emdb_id", "pdb_id"]].drop_duplicates().reset_index(drop=True)
+    titles = {"EMD-1": HOSTILE, "EMD-2": "A protein & its friend"}
+    return Inputs(
+        catalogue=catalogue.assign(
+            title=catalogue["emdb_id"].map(titles), resolution=4.0, simulated=False
+        ),
+        decisions=decisions,
+        split=split,
+        history=history,
+        evaluation=evaluation,
+        curves=curves,
+        residues=residues,
+        controls=controls,
+        leakage=leakage,
+        run=RunFacts("compact", "protein_mpnn", 300_000, 400, [("Network", "compact")], ()),
+        config=parse_config({"network": {"name": "compact"}, "training": {"steps": 400}}),
+        files=[("split.parquet", "ab" * 32)],
+    )
+
+
+@pytest.fixture(scope="session")
+def page(inputs, pairing):
+    """The whole page, EMD-1 drawn; made once, since all charts take seconds."""
+    with pytest.MonkeyPatch.context() as patch:
+        few_pixels(patch)
+        return Page(render(replace(inputs, pairings=(pairing,)), "A title", "A note"))

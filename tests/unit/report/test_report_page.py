@@ -1,104 +1,16 @@
 import base64
 import hashlib
 import re
-from html.parser import HTMLParser
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from parsed_page import HOSTILE, Page
 
-from cryosamu import tables
 from cryosamu.config import parse_config
-from cryosamu.errors import CryosamuError
-from cryosamu.report.inputs import InputFiles, Inputs, read_inputs
+from cryosamu.report.inputs import Inputs
 from cryosamu.report.listing import number
 from cryosamu.report.page import render, write_report
-from cryosamu.report.pairing import parse_pairing
-from cryosamu.report.run import RunFacts
-
-HOSTILE = '<script>alert("x")</script><img src=x onerror=alert(1)>'
-VOID = {"meta", "img", "br", "link", "path", "use", "rect", "input"}
-
-
-class Page(HTMLParser):
-    """Takes the tables, the attributes and the visible text out of a page."""
-
-    def __init__(self, html):
-        super().__init__()
-        self.tables, self.attributes, self.tags, self.text = {}, [], [], []
-        self.open, self.scripts = [], []
-        self._table = self._cell = None
-        self.feed(html)
-        self.close()
-
-    def handle_starttag(self, tag, attributes):
-        values = dict(attributes)
-        self.tags.append(tag)
-        self.attributes += [(tag, *pair) for pair in attributes]
-        if tag not in VOID:
-            self.open.append(tag)
-        if tag == "table":
-            self._table = self.tables.setdefault(values["id"], [])
-        elif tag == "tr" and self._table is not None:
-            self._table.append([])
-        elif tag in ("td", "th") and self._table is not None:
-            self._cell = ["", values.get("data-value"), None]
-            self._table[-1].append(self._cell)
-        elif tag == "span" and self._cell is not None:
-            self._cell[2] = values.get("aria-label")
-
-    def handle_startendtag(self, tag, attributes):
-        self.tags.append(tag)
-        self.attributes += [(tag, *pair) for pair in attributes]
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag, f"</{tag}> closes something else"
-        if tag == "table":
-            self._table = None
-        elif tag in ("td", "th"):
-            self._cell = None
-
-    def handle_data(self, data):
-        if self.open and self.open[-1] in ("script", "style"):
-            self.scripts.append(data)
-            return
-        self.text.append(data)
-        if self._cell is not None:
-            self._cell[0] += data if self._cell[2] is None else ""
-
-    @property
-    def words(self):
-        return " ".join(" ".join(self.text).split())
-
-    def rows(self, name):
-        """The rows of a table below its header, as dictionaries of [text, value, mark]."""
-        header, *rows = self.tables[name]
-        titles = [" ".join(cell[0].split()) for cell in header]
-        return [dict(zip(titles, row, strict=True)) for row in rows]
-
-
-@pytest.fixture(scope="module")
-def inputs(evaluation, split, decisions, history, curves):
-    catalogue = decisions[["emdb_id", "pdb_id"]].drop_duplicates().reset_index(drop=True)
-    titles = {"EMD-1": HOSTILE, "EMD-2": "A protein & its friend"}
-    catalogue = catalogue.assign(
-        title=catalogue["emdb_id"].map(titles), resolution=4.0, simulated=False
-    )
-    return Inputs(
-        catalogue=catalogue,
-        decisions=decisions,
-        split=split,
-        history=history,
-        evaluation=evaluation,
-        curves=curves,
-        run=RunFacts("compact", "protein_mpnn", 300_000, 400, [("Network", "compact")], ()),
-        config=parse_config({"network": {"name": "compact"}, "training": {"steps": 400}}),
-        files=[("split.parquet", "ab" * 32)],
-    )
-
-
-@pytest.fixture(scope="module")
-def page(inputs):
-    return Page(render(inputs, "A title", "A note"))
 
 
 class TestTables:
@@ -189,9 +101,8 @@ class TestPage:
             "better in 0 and worse in 2 (equal in 1);" in page.words
         )
 
-    def test_asks_nothing_of_a_network(self, inputs, pairing):
-        html = render(Inputs(**{**vars(inputs), "pairings": (pairing,)}), "t")
-        page = Page(html)
+    def test_asks_nothing_of_a_network(self, page):
+        html = page.html
         addresses = [
             value
             for _, name, value in page.attributes
@@ -205,28 +116,30 @@ class TestPage:
         assert "iframe" not in page.tags
 
     def test_text_of_the_inputs_is_only_text(self, inputs, evaluation, history):
-        hostile = Inputs(
-            **{
-                **vars(inputs),
-                "evaluation": evaluation.replace({"method": {"deposited": HOSTILE}}),
-                "history": history.replace({"metric": {"loss_with_tokens": HOSTILE}}),
-                "curves": inputs.curves.replace({"method": {"deposited": HOSTILE}}),
-            }
+        hostile = replace(
+            inputs,
+            evaluation=evaluation.replace({"method": {"deposited": HOSTILE}}),
+            history=history.replace({"metric": {"loss_with_tokens": HOSTILE}}),
+            curves=inputs.curves.replace({"method": {"deposited": HOSTILE}}),
+            residues=inputs.residues.replace({"chain": {"A": HOSTILE}}),
+            controls=inputs.controls.replace({"reason": {"0.01": HOSTILE}}),
+            leakage=inputs.leakage.replace({"chain": {"A": HOSTILE}}),
         )
         page = Page(render(hostile, HOSTILE, HOSTILE))
         assert page.tags.count("script") == 1
         assert page.tags.count("img") == 0
-        assert page.words.count('<script>alert("x")</script>') >= 4
+        assert page.words.count('<script>alert("x")</script>') >= 6
         assert not [name for _, name, _ in page.attributes if name.startswith("on")]
 
-    def test_only_its_own_script_may_run(self, page):
+    def test_only_its_own_script_may_run(self):
+        page = Page(render(Inputs(), "t"))
         (policy,) = [v for t, n, v in page.attributes if n == "content" and "default-src" in v]
         assert policy.startswith("default-src 'none'")
         assert re.search(r"script-src 'sha256-[\w+/]{43}='$", policy)
 
-    def test_each_script_of_a_view_may_run_and_no_other(self, inputs, pairing):
-        html = render(Inputs(**{**vars(inputs), "pairings": (pairing,)}), "t")
-        (policy,) = [v for t, n, v in Page(html).attributes if n == "content" and "default" in v]
+    def test_each_script_of_a_view_may_run_and_no_other(self, page):
+        html = page.html
+        (policy,) = [v for t, n, v in page.attributes if n == "content" and "default" in v]
         written = re.findall(r"<script>(.*?)</script>", html, re.DOTALL)
         digests = [base64.b64encode(hashlib.sha256(t.encode()).digest()) for t in written]
         allowed = re.search(r"script-src ([^;]*)$", policy).group(1).split()
@@ -235,16 +148,14 @@ class TestPage:
         blocks = re.findall(r'<script type="application/json" id="([\w-]+)">', html)
         assert blocks == ["view-1"]
 
-    def test_only_the_first_maps_get_a_view(self, inputs, pairing):
+    def test_only_the_first_maps_get_a_view(self, pairing):
         config = parse_config({"report": {"viewers": 0}})
-        html = render(Inputs(**{**vars(inputs), "pairings": (pairing,), "config": config}), "t")
-        page = Page(html)
+        page = Page(render(Inputs(pairings=(pairing,), config=config), "t"))
         assert "canvas" not in page.tags
         assert page.tags.count("script") == 1
         assert page.tags.count("img") == 12
 
-    def test_ids_are_unique_and_references_resolve(self, inputs, pairing):
-        page = Page(render(Inputs(**{**vars(inputs), "pairings": (pairing,)}), "t"))
+    def test_ids_are_unique_and_references_resolve(self, page):
         ids = [value for _, name, value in page.attributes if name == "id"]
         assert len(ids) == len(set(ids))
         wanted = {
@@ -255,17 +166,14 @@ class TestPage:
         wanted |= {v for _, n, v in page.attributes if n == "aria-labelledby"}
         assert wanted <= set(ids)
 
-    def test_every_picture_has_words(self, inputs, pairing):
-        page = Page(render(Inputs(**{**vars(inputs), "pairings": (pairing,)}), "t"))
+    def test_every_picture_has_words(self, page):
         words = [value for tag, name, value in page.attributes if (tag, name) == ("img", "alt")]
         assert len(words) == page.tags.count("img") == 3 + 9
         assert len(set(words)) == len(words)
 
-    def test_the_same_inputs_give_the_same_bytes(self, inputs, pairing, tmp_path):
-        whole = Inputs(**{**vars(inputs), "pairings": (pairing,)})
-        write_report(whole, tmp_path / "a.html", "t")
-        write_report(whole, tmp_path / "b.html", "t")
-        assert (tmp_path / "a.html").read_bytes() == (tmp_path / "b.html").read_bytes()
+    def test_the_same_inputs_give_the_same_bytes(self, page, inputs, pairing, tmp_path):
+        write_report(replace(inputs, pairings=(pairing,)), tmp_path / "a.html", "A title", "A note")
+        assert (tmp_path / "a.html").read_text(encoding="utf-8") == page.html
 
     def test_what_is_missing_is_said(self):
         words = Page(render(Inputs(), "t")).words
@@ -282,45 +190,6 @@ class TestPage:
 
     def test_definitions_come_with_their_version(self, page):
         assert "Definition: cctbx 2025.11, five_cc" in page.words
-
-
-class TestInputs:
-    def test_tables_are_read_as_they_were_written(self, tmp_path, evaluation, split):
-        first = evaluation[evaluation["emdb_id"] == "EMD-1"]
-        second = evaluation[evaluation["emdb_id"] == "EMD-2"]
-        tables.write_table(tmp_path / "1.parquet", first, tables.EVALUATION)
-        tables.write_table(tmp_path / "2.parquet", second, tables.EVALUATION)
-        tables.write_table(tmp_path / "s.parquet", split, tables.SPLIT)
-        both = (tmp_path / "1.parquet", tmp_path / "2.parquet")
-        read = read_inputs(InputFiles(split=tmp_path / "s.parquet", evaluations=both))
-        assert read.evaluation is not None
-        assert len(read.evaluation) == len(evaluation)
-        assert [name for name, _ in read.files] == ["s.parquet", "1.parquet", "2.parquet"]
-        assert "EMD-2" in Page(render(read, "t")).words
-
-    def test_the_same_table_twice_is_refused(self, tmp_path, evaluation):
-        tables.write_table(tmp_path / "1.parquet", evaluation, tables.EVALUATION)
-        twice = (tmp_path / "1.parquet", tmp_path / "1.parquet")
-        with pytest.raises(CryosamuError, match="more than once"):
-            read_inputs(InputFiles(evaluations=twice))
-
-    def test_another_table_is_refused(self, tmp_path, split):
-        tables.write_table(tmp_path / "s.parquet", split, tables.SPLIT)
-        with pytest.raises(CryosamuError, match=r"s\.parquet: has columns"):
-            read_inputs(InputFiles(decisions=tmp_path / "s.parquet"))
-
-    @pytest.mark.parametrize("text", ["EMD-1", "EMD-1=a,b", "=a,b,c", "EMD-1=a,,c", "E=a,b,c,d"])
-    def test_a_pairing_of_another_form_is_refused(self, text):
-        with pytest.raises(CryosamuError, match="write it as"):
-            parse_pairing(text)
-
-    def test_a_pairing(self):
-        pairing = parse_pairing("EMD-1=a/b.map.gz,c.mrc,1ABC.cif.gz")
-        assert (pairing.emdb_id, pairing.model.name) == ("EMD-1", "1ABC.cif.gz")
-
-    def test_a_pairing_given_twice_is_refused(self, pairing):
-        with pytest.raises(CryosamuError, match="more than once for EMD-1"):
-            read_inputs(InputFiles(pairings=(pairing, pairing)))
 
 
 def test_an_entry_that_is_only_drawn(pairing):

@@ -213,7 +213,12 @@ class TestCheckpoint:
         )
         network = build_network(settings.network, 16)
         summary = TrainingSummary(
-            1234, 1000, "d1", ("EMD-7", "EMD-8"), ("EMD-9",), metrics={"loss": 0.25}
+            1234,
+            1000,
+            "d1",
+            training_pairs=("EMD-7", "EMD-8"),
+            validation_pairs=("EMD-9",),
+            metrics={"loss": 0.25},
         )
         header = CheckpointHeader(
             settings.network, 16, settings.embedding, "f00", settings.preparation, summary,
