@@ -30,14 +30,7 @@ def check_comparable(volume: Volume, structure: gemmi.Structure, resolution: flo
     ModelError
         When fewer than a tenth of the atoms are in the box, or an atom has no place.
     """
-    if not 0 < resolution < np.inf:
-        raise MapError(f"the resolution must be a positive number of Å, not {resolution:g}.")
-    nyquist = 2 * max(volume.voxel_size)
-    if resolution < nyquist * (1 - _NYQUIST_TOLERANCE):
-        raise MapError(
-            f"a resolution of {resolution:g} Å is finer than this map's voxels can hold "
-            f"({nyquist:.2f} Å); check the resolution and the voxel size."
-        )
+    check_resolution(volume, resolution)
     atoms = (site.atom for site in structure[0].all())
     if not all(math.isfinite(value) for a in atoms for value in (*a.pos.tolist(), a.b_iso, a.occ)):
         raise ModelError(
@@ -49,6 +42,24 @@ def check_comparable(volume: Volume, structure: gemmi.Structure, resolution: flo
         raise ModelError(
             f"the model lies outside the map: {100 * share:.0f} % of its atoms are in the box; "
             "is it the model of this map, in this map's frame?"
+        )
+
+
+def check_resolution(volume: Volume, resolution: float) -> None:
+    """Refuse a resolution in Å that is none, or that the map's voxels cannot hold.
+
+    Raises
+    ------
+    MapError
+        When it is not positive, or finer than twice the voxel size.
+    """
+    if not 0 < resolution < np.inf:
+        raise MapError(f"the resolution must be a positive number of Å, not {resolution:g}.")
+    nyquist = 2 * max(volume.voxel_size)
+    if resolution < nyquist * (1 - _NYQUIST_TOLERANCE):
+        raise MapError(
+            f"a resolution of {resolution:g} Å is finer than this map's voxels can hold "
+            f"({nyquist:.2f} Å); check the resolution and the voxel size."
         )
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from small_protein import map_of, protein
 
+from cryosamu.errors import MapError
 from cryosamu.evaluation.controls.absence import noise_like
 from cryosamu.evaluation.controls.deletion import delete_segment, find_segment
 from cryosamu.evaluation.controls.kinds import kinds_near
@@ -58,7 +59,7 @@ def subject_of(enhance, **changes):
 
 
 def outcomes_of(enhance, **changes):
-    return {one.control: one for one in run_controls(subject_of(enhance, _outputs={}, **changes))}
+    return {one.control: one for one in run_controls(subject_of(enhance, **changes))}
 
 
 @pytest.fixture(scope="module")
@@ -170,6 +171,12 @@ def test_without_a_model_the_controls_that_need_one_say_so():
     assert found["hallucination_score"].value is None
 
 
+@pytest.mark.parametrize("resolution", [0.0, -3.0, 1.5, float("nan")])
+def test_a_resolution_that_is_none_is_refused(resolution):
+    with pytest.raises(MapError, match="resolution"):
+        run_controls(subject_of(identity, resolution=resolution, structure=None))
+
+
 def test_a_condition_that_cannot_be_had_is_told():
     found = outcomes_of(identity, missing={"perturbed": "it has no backbone"})
     assert found["perturbed_model"].reason == "it has no backbone"
@@ -231,7 +238,7 @@ def test_errors_of_a_model_change_smoothly():
 
 
 def test_the_table_crosses_to_the_report(tmp_path):
-    outcomes = run_controls(subject_of(identity, _outputs={}))
+    outcomes = run_controls(subject_of(identity))
     write_table(tmp_path / "c.parquet", controls_table(outcomes, "EMD-1", "1ABC"), SCHEMA)
     read = read_table(tmp_path / "c.parquet", SCHEMA)
     assert list(read["number"]) == list(range(10))

@@ -280,6 +280,8 @@ def test_what_is_no_record_is_refused(folder, tmp_path):
 def test_the_command_refuses_what_it_does_not_know(folder, tmp_path):
     with pytest.raises(CryosamuError, match="magic: is not a method; known are deposited"):
         method("magic", folder / "map.mrc.gz", tmp_path / "out.mrc", RESOLUTION)
+    with pytest.raises(CryosamuError, match="resolution of 1 Å is finer than this map's voxels"):
+        method("low_pass", folder / "map.mrc.gz", tmp_path / "out.mrc", 1.0)
     with pytest.raises(CryosamuError, match=r"must be given twice"):
         method(
             "emready", folder / "map.mrc.gz", tmp_path / "o.mrc", RESOLUTION,

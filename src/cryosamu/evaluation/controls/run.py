@@ -18,7 +18,7 @@ from cryosamu.evaluation.controls.embedding import (
 from cryosamu.evaluation.controls.fidelity import erased_density, half_maps, inside_resolution
 from cryosamu.evaluation.controls.score import hallucination_score
 from cryosamu.evaluation.controls.subject import Outcome, Subject
-from cryosamu.evaluation.frame import check_not_constant
+from cryosamu.evaluation.frame import check_not_constant, check_resolution
 
 CONTROLS = (
     no_embedding,
@@ -44,6 +44,7 @@ def run_controls(subject: Subject) -> list[Outcome]:
     MapError, ModelError
         When map and model cannot be compared, or the method cannot enhance.
     """
+    check_resolution(subject.volume, subject.resolution)
     check_not_constant(subject.volume.data)
     bar = tqdm(CONTROLS, desc="controls", unit="control", disable=None)
     outcomes = [control(subject) for control in bar]

@@ -100,7 +100,9 @@ class Subject:
     missing: Mapping[Condition, str] = field(default_factory=dict)
     contour: float | None = None
     halves: tuple[Volume, Volume] | None = None
-    _outputs: dict[Condition, FloatArray] = field(default_factory=dict, repr=False, compare=False)
+    _outputs: dict[Condition, FloatArray] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def lacks(self, *conditions: Condition) -> str | None:
         """Return why one of these conditions cannot be had; None where all can."""

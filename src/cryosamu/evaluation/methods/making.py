@@ -14,6 +14,7 @@ import pandas as pd
 
 from cryosamu.config import EvaluationSettings, OutsideSettings
 from cryosamu.errors import CryosamuError
+from cryosamu.evaluation.frame import check_resolution
 from cryosamu.evaluation.methods.baselines import BASELINES
 from cryosamu.evaluation.methods.finished import onto_grid, read_finished
 from cryosamu.evaluation.methods.outside import PROGRAMS, Call, Inputs, call_of
@@ -103,9 +104,10 @@ def make_method(
     Raises
     ------
     CryosamuError
-        When the deposited map itself cannot be read.
+        When the deposited map itself cannot be read, or not hold the resolution.
     """
     deposited = read_map(require_file(request.map, "map"))
+    check_resolution(deposited, request.resolution)
     output.unlink(missing_ok=True)
     outside = settings.outside.get(method, OutsideSettings())  # type: ignore[call-overload]
     try:
