@@ -226,7 +226,7 @@ class AugmentationSettings(Section):
     """How far the maps of training crops are changed at random; 0 leaves them as they are."""
 
     intensity: Fraction = 0.0
-    b_factor: Annotated[float, Field(ge=0, le=500)] = 0.0
+    b_factor: Annotated[float, Field(ge=0, le=200)] = 0.0
 
 
 class TrainingSettings(Section):

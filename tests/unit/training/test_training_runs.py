@@ -30,7 +30,7 @@ class StopError(Exception):
     """Stands for a kill at a moment of the test's choice."""
 
 
-def train_until(world, monkeypatch, step):
+def train_until(world, monkeypatch, step, training=TRAINING):
     """Begin a run that ends without warning in the middle of a step."""
     real = loop.take_step
 
@@ -43,7 +43,7 @@ def train_until(world, monkeypatch, step):
     with monkeypatch.context() as patch:
         patch.setattr(loop, "take_step", step_or_stop)
         with pytest.raises(StopError):
-            world.train("stopped")
+            world.train("stopped", training=training)
 
 
 @pytest.mark.parametrize("step", [0, 1, 3, 7, 11])

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -113,17 +114,27 @@ class World:
             self.folder / f"{name}.parquet",
         )
 
-    def train(self, name="a", state="state", network=NETWORK, training=TRAINING):
+    def train(self, name="a", state="state", network=NETWORK, training=TRAINING, **given):
         """Train in this process; return the sentences that were said."""
         said = []
-        run_training(self.files(name, state), network, training, said.append)
+        files = replace(self.files(name, state), **given)
+        run_training(files, network, training, said.append)
         return said
 
     def command(self, name="a", state="state", training=TRAINING):
         """The same as a process of its own."""
+        arguments = self.arguments(name, state, NETWORK, training)
+        return subprocess.Popen(
+            [sys.executable, "-c", COMMAND, *arguments],
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def arguments(self, name, state, network, training):
+        """The command line of a training."""
         config = self.folder / "config.json"
         values = {
-            "network": NETWORK.model_dump(mode="json"),
+            "network": network.model_dump(mode="json"),
             "training": training.model_dump(mode="json"),
         }
         config.write_text(json.dumps(values))
@@ -131,11 +142,7 @@ class World:
         arguments = ["--split", files.split, "--prepared", files.prepared, "--state", files.state]
         arguments += ["--tokens", files.tokens[0], "-o", files.checkpoint]
         arguments += ["--history", files.history, "--config", config]
-        return subprocess.Popen(
-            [sys.executable, "-c", COMMAND, *map(str, arguments)],
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        return [str(argument) for argument in arguments]
 
     def outputs(self, name="a"):
         files = self.files(name)

@@ -1,0 +1,128 @@
+"""The losses against other implementations, and what each must and must not notice."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.ndimage import gaussian_filter
+from skimage.metrics import structural_similarity as their_similarity
+
+from cryosamu.config import LossSettings
+from cryosamu.errors import ConfigError
+from cryosamu.training.losses import shell_correlation, structural_similarity, training_loss
+
+ALONE = {"smooth_l1": 0, "ssim": 0, "fourier_shell": 0}
+SSIM = LossSettings(**ALONE | {"ssim": 1})
+FOURIER = LossSettings(**ALONE | {"fourier_shell": 1})
+
+
+def cubes(seed, edge=20, batch=2):
+    """Two batches of smooth cubes in [0, 1] that have something in common."""
+    random = np.random.default_rng(seed)
+    shape = (batch, 1, edge, edge, edge)
+    common = gaussian_filter(random.random(shape), (0, 0, 1.5, 1.5, 1.5))
+    both = [common + 0.05 * random.random(shape) for _ in range(2)]
+    return [torch.tensor((cube / cube.max()).astype(np.float32)) for cube in both]
+
+
+def shells_by_hand(one, other):
+    """Mean FSC over the shells 1 to edge/2 by numpy's whole transform, shell after shell."""
+    edge = one.shape[-1]
+    line = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(edge) / edge)
+    window = line[:, None, None] * line[:, None] * line
+    a, b = (np.fft.fftn(cube.astype(float) * window) for cube in (one, other))
+    k = np.fft.fftfreq(edge) * edge
+    radius = np.sqrt(k[:, None, None] ** 2 + k[:, None] ** 2 + k**2).round().astype(int)
+    found = []
+    for shell in range(1, edge // 2 + 1):
+        x, y = a[radius == shell], b[radius == shell]
+        powers = (np.abs(x) ** 2).sum() * (np.abs(y) ** 2).sum()
+        found.append((x * y.conj()).sum().real / np.sqrt(powers + 1e-6))
+    return np.mean(found)
+
+
+@pytest.mark.parametrize("edge", [16, 21])
+def test_the_similarity_is_that_of_scikit_image(edge):
+    one, other = cubes(1, edge)
+    wanted = [
+        their_similarity(
+            a[0].numpy(),
+            b[0].numpy(),
+            gaussian_weights=True,
+            sigma=1.5,
+            use_sample_covariance=False,
+            data_range=1,
+        )
+        for a, b in zip(one.double(), other.double(), strict=True)
+    ]
+    found = structural_similarity(one, other)
+    np.testing.assert_allclose(found, wanted, rtol=1e-3)
+    assert max(wanted) < 0.98
+
+
+@pytest.mark.parametrize("edge", [16, 21])
+def test_the_shells_are_those_of_the_whole_transform(edge):
+    one, other = cubes(2, edge)
+    wanted = [shells_by_hand(a[0].numpy(), b[0].numpy()) for a, b in zip(one, other, strict=True)]
+    np.testing.assert_allclose(shell_correlation(one, other), wanted, rtol=1e-4)
+
+
+@settings(max_examples=20, deadline=None)
+@given(scale=st.floats(0.1, 10), seed=st.integers(0, 100))
+def test_the_shells_do_not_know_the_scale(scale, seed):
+    one, other = cubes(seed)
+    same = shell_correlation(one * scale, other)
+    torch.testing.assert_close(same, shell_correlation(one, other), rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("weights", [LossSettings(), SSIM, FOURIER], ids=["l1", "ssim", "shell"])
+def test_every_loss_falls_where_its_gradient_points(weights):
+    answer, target = cubes(3)
+    answer.requires_grad_()
+    loss = training_loss(answer, target, weights)
+    assert float(training_loss(target, target, weights)) == pytest.approx(0, abs=1e-4)
+    loss.backward()
+    assert torch.isfinite(answer.grad).all()
+    with torch.no_grad():
+        step = 0.01 * answer.grad / answer.grad.norm()
+        assert training_loss(answer - step, target, weights) < loss
+        assert training_loss(answer + step, target, weights) > loss
+
+
+@pytest.mark.parametrize("weights", [SSIM, FOURIER], ids=["ssim", "shell"])
+def test_empty_crops_give_finite_gradients(weights):
+    answer = torch.zeros(2, 1, 16, 16, 16, requires_grad=True)
+    training_loss(answer, torch.zeros(2, 1, 16, 16, 16), weights).backward()
+    assert torch.isfinite(answer.grad).all()
+
+
+def test_the_losses_are_summed_by_their_weights():
+    one, other = cubes(4)
+    mixed = LossSettings(smooth_l1=2, ssim=0.5, fourier_shell=0.25)
+    single = [float(training_loss(one, other, w)) for w in (LossSettings(), SSIM, FOURIER)]
+    wanted = 2 * single[0] + 0.5 * single[1] + 0.25 * single[2]
+    assert float(training_loss(one, other, mixed)) == pytest.approx(wanted)
+    squared = 0.5 * (one - other).square().mean()  # below 1, smooth-L1 is half the square
+    assert single[0] == pytest.approx(float(squared))
+
+
+def test_the_loss_of_a_batch_is_the_mean_of_its_parts():
+    one, other = cubes(5, batch=4)
+    mixed = LossSettings(ssim=1, fourier_shell=1)
+    parts = [training_loss(one[i : i + 2], other[i : i + 2], mixed) for i in (0, 2)]
+    torch.testing.assert_close(training_loss(one, other, mixed), sum(parts) / 2)
+
+
+def test_lower_precision_is_compared_in_float32():
+    one, other = cubes(6)
+    loss = training_loss(one.bfloat16(), other, FOURIER)
+    assert loss.dtype == torch.float32
+    assert float(loss) == pytest.approx(float(training_loss(one, other, FOURIER)), rel=0.05)
+
+
+def test_a_training_without_any_loss_is_refused():
+    from cryosamu.config import parse_config
+
+    with pytest.raises(ConfigError, match="nothing to learn from"):
+        parse_config({"training": {"losses": {"smooth_l1": 0}}})
