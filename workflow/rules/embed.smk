@@ -19,6 +19,8 @@ rule embed_model:
             "embedding.backend",
             "embedding.weights",
             "embedding.mode",
+            "embedding.precision",
+            "embedding.copies",
             "embedding.pooling",
         ),
         code=code_of("embedding", "structure.model"),
