@@ -33,7 +33,7 @@ def test_what_was_refused_is_asked_for_again_and_nothing_else(
     run = pipeline.run(ASK_AGAIN)
     assert run.status == 0, run.text
     assert run.jobs["fetch_map"] == 2
-    again = {"fetch_map", "measure_pair", "filter_maps", "split_pairs"}
+    again = {"fetch_map", "measure_pair", "filter_maps", "split_pairs", "draw_funnel"}
     assert set(run.jobs) - {"report"} == again, "the same answers, but more was done again"
     after = pipeline.checksums()
     after.pop("fetch/asked_again.json")

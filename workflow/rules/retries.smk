@@ -34,4 +34,5 @@ def times_asked_again(name):
 
 
 onstart:
-    write_text(RETRIES_FILE, json.dumps(RETRIES, indent=2, sort_keys=True))
+    if RETRIES:
+        write_text(RETRIES_FILE, json.dumps(RETRIES, indent=2, sort_keys=True))
