@@ -6,6 +6,7 @@ from functools import lru_cache
 
 import numpy as np
 import scipy.fft
+import torch
 from numpy.typing import NDArray
 
 from cryosamu.config import AugmentationSettings
@@ -13,9 +14,6 @@ from cryosamu.config import AugmentationSettings
 HalfArray = NDArray[np.float16]
 FloatArray = NDArray[np.float32]
 
-# Voxels of reflection around a crop, so that a filter does not carry one face to the other; the
-# widest blur, 200 Å², has a σ of 1.6 Å.
-_BORDER = 8
 # Å: finer detail, of which maps at 4-8 Å hold only noise, is changed no more than this.
 _FINEST = 4.0
 
@@ -37,21 +35,26 @@ def augmented(
     voxel_size
         Å.
     """
-    values = density.astype(np.float32)
+    # torch converts float16 ten times faster than numpy.
+    values = torch.from_numpy(density.copy()).float().numpy()
     if settings.b_factor:
         b_factor = random.uniform(-settings.b_factor, settings.b_factor)
         values = refiltered(values, b_factor, voxel_size)
     if settings.intensity:
-        gain, gamma = np.exp(random.uniform(-settings.intensity, settings.intensity, 2))
+        limits = -settings.intensity, settings.intensity
+        gain, gamma = np.exp(random.uniform(*limits, 2)).astype(np.float32)
         values = gain * np.clip(values, 0, 1) ** gamma
-    return np.clip(values, 0, 1).astype(np.float16)
+    half: HalfArray = torch.from_numpy(np.clip(values, 0, 1)).half().numpy()
+    return half
 
 
 def refiltered(values: FloatArray, b_factor: float, voxel_size: float) -> FloatArray:
     """Return a crop times exp(−B s² / 4) in Fourier space; positive B blurs, negative sharpens.
 
-    Beyond 1/4 Å the factor stays what it is there, since sharpening would raise nothing but noise.
-    The crop keeps its mean and standard deviation, as a whole map would have been normalised anew.
+    A cosine transform, in which a crop goes on as its own mirror image, so that nothing of one face
+    reaches the other. Beyond 1/4 Å the factor stays what it is there, since sharpening would raise
+    nothing but noise. The crop keeps its mean and standard deviation, as a whole map would have
+    been normalised anew.
 
     Parameters
     ----------
@@ -62,21 +65,19 @@ def refiltered(values: FloatArray, b_factor: float, voxel_size: float) -> FloatA
     voxel_size
         Å.
     """
-    padded = np.pad(values, _BORDER, mode="reflect")
-    transfer = np.exp(-b_factor / 4 * _squared_frequency(padded.shape, voxel_size))
-    spectrum = scipy.fft.rfftn(padded) * transfer.astype(np.float32)
-    inner = (slice(_BORDER, -_BORDER),) * 3
-    filtered = scipy.fft.irfftn(spectrum, padded.shape)[inner]
-    spread = filtered.std()
+    spectrum = scipy.fft.dctn(values, norm="ortho")
+    spectrum *= np.exp(np.float32(-b_factor / 4) * _squared_frequency(values.shape, voxel_size))
+    filtered = scipy.fft.idctn(spectrum, norm="ortho", overwrite_x=True)
+    spread, mean = filtered.std(), filtered.mean()
     if spread == 0:
         return values
-    scaled = (filtered - filtered.mean()) * (values.std() / spread) + values.mean()
+    scaled = (filtered - mean) * (values.std() / spread) + mean
     return np.asarray(scaled, np.float32)
 
 
 @lru_cache(maxsize=4)
 def _squared_frequency(shape: tuple[int, ...], voxel_size: float) -> FloatArray:
-    """Return s² in 1/Å² for each coefficient of a real transform, at most that of 4 Å."""
-    axes = [np.fft.fftfreq(shape[0]), np.fft.fftfreq(shape[1]), np.fft.rfftfreq(shape[2])]
-    z, y, x = np.meshgrid(*(axis / voxel_size for axis in axes), indexing="ij", sparse=True)
+    """Return s² in 1/Å² for each coefficient of a cosine transform, at most that of 4 Å."""
+    axes = (np.arange(edge) / (2 * edge * voxel_size) for edge in shape)
+    z, y, x = np.meshgrid(*axes, indexing="ij", sparse=True)
     return np.asarray(np.minimum(z**2 + y**2 + x**2, _FINEST**-2), np.float32)

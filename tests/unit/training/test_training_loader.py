@@ -106,11 +106,10 @@ def test_a_b_factor_blurs_as_its_gaussian_does(b_factor):
     cube = gaussian_filter(random.random((24, 24, 24)), 2).astype(np.float32)
     voxel_size = 1.2
     sigma = np.sqrt(b_factor / (8 * np.pi**2)) / voxel_size
-    wanted = gaussian_filter(cube.astype(float), sigma, mode="mirror", truncate=6)
+    wanted = gaussian_filter(cube.astype(float), sigma, mode="reflect", truncate=6)
     wanted = (wanted - wanted.mean()) * (cube.std() / wanted.std()) + cube.mean()
     found = refiltered(cube, b_factor, voxel_size)
-    inner = (slice(4, -4),) * 3
-    assert np.abs(found - wanted)[inner].max() < 0.01 * cube.std()
+    assert np.abs(found - wanted).max() < 1e-2 * cube.std()
     assert np.abs(cube - wanted).max() > 0.2 * cube.std()
 
 
@@ -118,8 +117,7 @@ def test_sharpening_undoes_blurring():
     random = np.random.default_rng(1)
     cube = gaussian_filter(random.random((32, 32, 32)), 2).astype(np.float32)
     back = refiltered(refiltered(cube, 30.0, 1.0), -30.0, 1.0)
-    inner = (slice(8, -8),) * 3
-    assert np.abs(back - cube)[inner].max() < 0.1 * cube.std()
+    assert np.abs(back - cube).max() < 1e-3 * cube.std()
 
 
 @settings(max_examples=30, deadline=None)
