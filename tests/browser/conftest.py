@@ -10,6 +10,7 @@ import pytest
 from cryosamu import tables
 from cryosamu.report import pictures
 from cryosamu.report.inputs import Inputs
+from cryosamu.report.names import CONTROL_LABELS, SCORE
 from cryosamu.report.page import write_report
 from cryosamu.report.pairing import Pairing
 from cryosamu.structure.density import simulate_density
@@ -51,9 +52,43 @@ def report_file(tmp_path_factory):
         # Still pictures are not what is tested here.
         patch.setattr(pictures, "SURFACE_PIXELS", 40)
         patch.setattr(pictures, "SLICE_PIXELS", 30)
-        inputs = Inputs(evaluation=evaluation, pairings=tuple(pairings))
+        inputs = Inputs(
+            evaluation=evaluation,
+            pairings=tuple(pairings),
+            residues=residues(),
+            controls=controls(),
+            leakage=leakage(),
+        )
         write_report(inputs, folder / "report.html", "Three maps")
     return folder / "report.html"
+
+
+def residues():
+    """Twelve residues of one chain, deposited and enhanced."""
+    rows = [
+        ("EMD-9", "5PTI", method, "A", str(place), "ALA", 0.5 + 0.03 * place, 0.6, 0.4, 5.0, None)
+        for method in ("deposited", "enhanced")
+        for place in range(1, 13)
+    ]
+    return pd.DataFrame(rows, columns=tables.RESIDUES.names)
+
+
+def controls():
+    """A score and the nine controls of each map; one fails and one does not apply."""
+    rows = []
+    for emdb_id, score in (("EMD-10", 0.05), ("EMD-9", 0.4), ("EMD-100", 0.1)):
+        known = (emdb_id, ENTRIES[emdb_id])
+        verdict = "fail" if score > 0.2 else "pass"
+        rows.append((*known, 0, SCORE, verdict, score, 0.2, "Score, 0 to 1", "found", "{}"))
+        for number, control in enumerate(CONTROL_LABELS, start=1):
+            one = {6: verdict, 7: "not_applicable"}.get(number, "pass")
+            rows.append((*known, number, control, one, 0.5, 0.9, "must show", "found", "{}"))
+    return pd.DataFrame(rows, columns=tables.CONTROLS.names)
+
+
+def leakage():
+    rows = [(e, p, "A", 76, "EMD-1", "1AAA", "B", 0.25, False) for e, p in ENTRIES.items()]
+    return pd.DataFrame(rows, columns=tables.LEAKAGE.names)
 
 
 @pytest.fixture(scope="session")

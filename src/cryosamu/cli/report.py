@@ -42,7 +42,11 @@ def report(
         typer.Option(help="Controls, from `cryosamu evaluate controls`; may be repeated."),
     ] = None,
     leakage: Annotated[
-        Path | None, typer.Option(help="Likeness of the evaluated chains to those of training.")
+        Path | None,
+        typer.Option(
+            help="Identity of the evaluated chains to those of training, from `cryosamu evaluate "
+            "leakage`."
+        ),
     ] = None,
     pairing: Annotated[
         list[str] | None,
