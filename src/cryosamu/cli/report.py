@@ -48,6 +48,12 @@ def report(
             "leakage`."
         ),
     ] = None,
+    methods: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Time and memory of methods, from `cryosamu evaluate method`; may be repeated."
+        ),
+    ] = None,
     pairing: Annotated[
         list[str] | None,
         typer.Option(
@@ -86,6 +92,7 @@ def report(
         tuple(residues or ()),
         tuple(controls or ()),
         leakage,
+        tuple(methods or ()),
         tuple(parse_pairing(text) for text in pairing or ()),
     )
     inputs = read_inputs(files)

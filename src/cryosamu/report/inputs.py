@@ -36,6 +36,7 @@ class InputFiles:
     residues: tuple[Path, ...] = ()
     controls: tuple[Path, ...] = ()
     leakage: Path | None = None
+    methods: tuple[Path, ...] = ()
     pairings: tuple[Pairing, ...] = ()
 
 
@@ -58,6 +59,7 @@ class Inputs:
     residues: pd.DataFrame | None = None
     controls: pd.DataFrame | None = None
     leakage: pd.DataFrame | None = None
+    methods: pd.DataFrame | None = None
     summary: pd.DataFrame | None = None
     run: RunFacts | None = None
     config: Config | None = None
@@ -78,6 +80,7 @@ def read_inputs(files: InputFiles) -> Inputs:
     given += [files.summary, files.leakage]
     # Not the configuration: the page states its settings, and a port in it shapes no result.
     given += [*files.evaluations, *files.curves, *files.residues, *files.controls]
+    given += files.methods
     return Inputs(
         catalogue=_table(files.catalogue, tables.CATALOGUE),
         decisions=_table(files.decisions, tables.DECISIONS),
@@ -88,6 +91,7 @@ def read_inputs(files: InputFiles) -> Inputs:
         residues=_joined(files.residues, tables.RESIDUES),
         controls=_joined(files.controls, tables.CONTROLS, "control"),
         leakage=None if files.leakage is None else _joined((files.leakage,), tables.LEAKAGE),
+        methods=_joined(files.methods, tables.METHODS, "method"),
         summary=_table(files.summary, tables.SUMMARY),
         run=None if files.checkpoint is None else read_run(files.checkpoint),
         config=None if files.config is None else read_config(files.config),
@@ -119,7 +123,7 @@ def _refuse_duplicates(rows: pd.DataFrame, key: list[str], name: str) -> None:
     twice = rows[rows.duplicated(key)]
     if len(twice):
         row = twice.iloc[0]
-        method = f" of {row['method']}" if "method" in key else ""
+        method = f" of {row['method']}" if "method" in key and name != "method" else ""
         raise CryosamuError(
             f"the tables hold the {name} {row[name]}{method} for {row['emdb_id']} more than once; "
             "give each table once."

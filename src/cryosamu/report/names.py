@@ -172,7 +172,7 @@ METHOD_LABELS = {
     LOW_PASS: "Deposited, low-passed",
     LOW_PASS_MASKED: "Deposited, low-passed and masked",
     "sharpened": "Deposited, sharpened and low-passed",
-    "locally_sharpened": "Deposited, locally sharpened and low-passed",
+    "locally_sharpened": "Deposited, locally sharpened",
     ENHANCED: "Enhanced",
     PREDICTED: "Enhanced, given a predicted or homologous model",
     WITHOUT_STRUCTURE: "Enhanced, no structure given",

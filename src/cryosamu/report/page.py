@@ -19,6 +19,7 @@ from cryosamu.provenance import software_versions, source_commit
 from cryosamu.report import charts, comparison_charts, listing
 from cryosamu.report.articles import map_articles
 from cryosamu.report.control_tables import controls_summary
+from cryosamu.report.cost_table import cost_table
 from cryosamu.report.drawing.slices import WHITE_PERCENTILE
 from cryosamu.report.entries import list_entries
 from cryosamu.report.inputs import Inputs
@@ -142,6 +143,7 @@ def _verdict(inputs: Inputs) -> dict[str, Any]:
         "controls": controls_summary(entries),
         "leakage": None if inputs.leakage is None else leakage_table(inputs.leakage, entries),
         "answer": LEAK,
+        "costs": None if inputs.methods is None else cost_table(inputs.methods),
     }
 
 

@@ -6,7 +6,9 @@ import pandas as pd
 import pytest
 
 from cryosamu import tables
+from cryosamu.errors import CryosamuError
 from cryosamu.report.comparison_charts import median_chart, scatter_chart
+from cryosamu.report.cost_table import cost_table
 from cryosamu.report.entries import list_entries
 from cryosamu.report.inputs import InputFiles, Inputs, read_inputs
 from cryosamu.report.overview import overview_table
@@ -91,6 +93,35 @@ class TestStatistics:
         read = read_inputs(InputFiles(summary=tmp_path / "s.parquet"))
         assert len(read.summary) == 3
         assert [name for name, _ in read.files] == ["s.parquet"]
+
+
+class TestCosts:
+    @pytest.fixture
+    def methods(self):
+        rows = [
+            ("EMD-1", "enhanced", "ok", None, 10.0, 900.0, "cryosamu", "0.1", False),
+            ("EMD-2", "enhanced", "ok", None, 30.0, 700.0, "cryosamu", "0.1", False),
+            ("EMD-3", "enhanced", "failed", "no memory", 99.0, 9999.0, "cryosamu", "0.1", False),
+            ("EMD-1", "emready", "ok", None, None, None, None, None, True),
+        ]
+        return pd.DataFrame(rows, columns=tables.METHODS.names)
+
+    def test_over_the_maps_that_were_made(self, methods):
+        table = cost_table(methods)
+        shown = [[cell.text for cell in row] for row in table.rows]
+        assert shown == [
+            ["Enhanced", "3", "1", "20.0", "30.0", "900", "cryosamu 0.1"],
+            ["EMReady", "1", "0", "—", "—", "—", "—"],
+        ]
+
+    def test_is_read_from_its_files(self, methods, tmp_path):
+        for name, rows in (("a", methods[:2]), ("b", methods[2:])):
+            tables.write_table(tmp_path / name, rows, tables.METHODS)
+        read = read_inputs(InputFiles(methods=(tmp_path / "a", tmp_path / "b")))
+        assert len(read.methods) == 4
+        assert 'id="costs"' in render(read, "t")
+        with pytest.raises(CryosamuError, match="hold the method enhanced for EMD-1 more than"):
+            read_inputs(InputFiles(methods=(tmp_path / "a", tmp_path / "a")))
 
 
 class TestOverview:

@@ -21,27 +21,24 @@ def command():
     return run
 
 
-def test_a_page_from_files(command, tmp_path, evaluation, split, decisions, history, curves):
-    for name, frame, schema in (
-        ("split", split, tables.SPLIT),
-        ("decisions", decisions, tables.DECISIONS),
-        ("history", history, tables.HISTORY),
-        ("evaluation", evaluation, tables.EVALUATION),
-        ("curves", curves, tables.CURVES),
-    ):
-        tables.write_table(tmp_path / f"{name}.parquet", frame, schema)
+def test_a_page_from_files(command, tmp_path, inputs):
+    names = (
+        "split", "decisions", "history", "evaluation", "curves", "residues", "controls", "leakage"
+    )  # fmt: skip
+    for name in names:
+        schema = getattr(tables, name.upper())
+        tables.write_table(tmp_path / f"{name}.parquet", getattr(inputs, name), schema)
     (tmp_path / "config.json").write_text('{"training": {"steps": 77}}')
-    options = [
-        part
-        for name in ("split", "decisions", "history", "evaluation", "curves")
-        for part in (f"--{name}", tmp_path / f"{name}.parquet")
-    ]
+    options = [part for name in names for part in (f"--{name}", tmp_path / f"{name}.parquet")]
     options += ["--config", tmp_path / "config.json", "--title", "Ours"]
     assert command("report", *options, "-o", tmp_path / "r.html").exit_code == 0
     html = (tmp_path / "r.html").read_text()
     assert "<title>Ours</title>" in html
     assert "77 (recipe: 60000)" in html
     assert "the archive has no map file" in html
+    assert 'id="controls"' in html
+    assert 'id="leakage"' in html
+    assert "Residue by residue" in html
 
 
 @pytest.mark.parametrize("missing", [None, ""])
