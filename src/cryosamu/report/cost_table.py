@@ -8,14 +8,16 @@ from cryosamu.report.listing import Cell, Table, number, text
 from cryosamu.report.names import METHOD_LABELS, method_label, ordered
 
 
-def cost_table(methods: pd.DataFrame) -> Table:
-    """Return one row a method of `tables.METHODS`.
+def cost_table(methods: pd.DataFrame) -> Table | None:
+    """Return one row a method of `tables.METHODS`; None where there is no row.
 
     Parameters
     ----------
     methods
         One row a map and method; time and memory are null where a finished map was taken.
     """
+    if methods.empty:
+        return None
     return Table(
         "costs",
         "Wall time and largest resident memory of the process that made a map, its start included; "

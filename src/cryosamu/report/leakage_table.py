@@ -31,8 +31,13 @@ def closest_chains(leakage: pd.DataFrame) -> pd.DataFrame:
     return joined.assign(shares_cluster=joined["any_shared"]).drop(columns="any_shared")
 
 
-def leakage_table(leakage: pd.DataFrame, entries: list[Entry]) -> Table:
-    """Return one row a map: its closest trained chain, and what each condition reaches."""
+def leakage_table(leakage: pd.DataFrame, entries: list[Entry]) -> Table | None:
+    """Return one row a map: its closest trained chain, and what each condition reaches.
+
+    None where no chain was evaluated.
+    """
+    if leakage.empty:
+        return None
     known = {entry.emdb_id: entry for entry in entries}
     measured = {m for e in entries for m in e.rows.loc[e.rows["metric"] == SHOWN.key, "method"]}
     told = [method for method in (ENHANCED, *DEPLOYABLE) if method in measured]
@@ -94,6 +99,8 @@ def about_leakage(leakage: pd.DataFrame, limit: float) -> list[str]:
     limit
         Identity, 0 to 1, above which two chains would be one cluster.
     """
+    if leakage.empty:
+        return []
     closest = closest_chains(leakage)
     aligned = closest.dropna(subset=["identity"])
     maps = f"{len(closest)} evaluated map{'s' if len(closest) != 1 else ''}"

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from parsed_page import HOSTILE, Page
 
+from cryosamu import tables
 from cryosamu.config import parse_config
 from cryosamu.report.inputs import Inputs
 from cryosamu.report.listing import number
@@ -187,6 +188,14 @@ class TestPage:
             "No evaluation and no maps were given: this section was not run.",
         ):
             assert sentence in words
+
+    def test_tables_without_rows(self):
+        names = ("evaluation", "curves", "residues", "controls", "leakage", "methods")
+        empty = {n: getattr(tables, n.upper()).empty_table().to_pandas() for n in names}
+        words = Page(render(Inputs(**empty), "t")).words
+        assert "The controls were not run" in words
+        assert "Could the network have known" not in words
+        assert "Time and memory" not in words
 
     def test_definitions_come_with_their_version(self, page):
         assert "Definition: cctbx 2025.11, five_cc" in page.words

@@ -161,6 +161,10 @@ class TestLeakage:
         (line,) = about_leakage(leakage.iloc[[2]], 0.3)
         assert line.startswith("No chain of 1 evaluated map aligns")
 
+    def test_no_evaluated_chain(self, leakage):
+        assert leakage_table(leakage[:0], []) is None
+        assert about_leakage(leakage[:0], 0.3) == []
+
     def test_the_limit_is_the_configured_one(self, inputs):
         said = " ".join(statements(inputs, list_entries(inputs)))
         assert "Above 30 %, or" in said
