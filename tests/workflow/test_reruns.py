@@ -12,7 +12,10 @@ from harness import EMBEDDED, LATE_ENTRY, Pipeline
 
 pytestmark = pytest.mark.workflow
 
-AFTER_TRAINING = {"train_network", "enhance_map", "evaluate_map", "write_report"}
+AFTER_TRAINING = {
+    *("train_network", "enhance_map", "evaluate_map", "control_map"),
+    *("compare_methods", "compare_with_training", "write_report"),
+}
 
 
 def test_a_second_run_does_nothing(pipeline: Pipeline) -> None:

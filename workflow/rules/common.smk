@@ -17,7 +17,7 @@ wildcard_constraints:
     emdb_id=r"EMD-\d+",
     list=r"\d+",
     pdb_id=r"[0-9][A-Za-z0-9]{3}|pdb_[0-9a-z]{8}",
-    condition="enhanced|enhanced_no_structure",
+    condition="enhanced[a-z_]*",
 
 
 try:
@@ -27,6 +27,10 @@ except ConfigError as error:
 
 # What the commands read; a stage's `params` carry the sections that shape its outputs.
 CONFIG_FILE = "results/config.json"
+EMBEDDINGS = SETTINGS.embedding.store or "store/embeddings"
+SETTINGS = SETTINGS.model_copy(
+    update={"embedding": SETTINGS.embedding.model_copy(update={"store": EMBEDDINGS})}
+)
 if workflow.is_main_process:
     text = SETTINGS.model_dump_json(indent=2)
     if not Path(CONFIG_FILE).is_file() or Path(CONFIG_FILE).read_text() != text:
@@ -60,6 +64,18 @@ LOCKED = SETTINGS.catalogue.locked is not None
 LOCK_FILE = "results/dataset.lock"
 VERIFIED_FILE = "results/curate/verified.json"
 RUN = f"results/train/{SETTINGS.training.run}"
+BASELINES = {
+    "deposited",
+    "low_pass",
+    "low_pass_masked",
+    "sharpened",
+    "locally_sharpened",
+}
 CONDITIONS = [
     method for method in SETTINGS.evaluation.methods if method.startswith("enhanced")
+]
+OTHERS = [
+    method
+    for method in SETTINGS.evaluation.methods
+    if method not in BASELINES and method not in CONDITIONS
 ]

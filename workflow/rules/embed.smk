@@ -26,4 +26,4 @@ rule embed_model:
         code=code_of("embedding", "structure.model"),
     shell:
         "cryosamu embed {params.model} --config {params.config}"
-        " --store store/embeddings --pooled {output} 2> {log}"
+        " --pooled {output} 2> {log}"

@@ -3,9 +3,10 @@ rule enhance_map:
         map="results/fetch/maps/{emdb_id}.json",
         models=fetched_model_of,
         repaired=repaired_model_of,
+        predicted=predicted_model_of,
+        checkpoint=f"{RUN}/checkpoint.safetensors",
         # Only so that Snakemake judges the job anew once the split is made anew.
         split=ancient("results/split/split.parquet"),
-        checkpoint=f"{RUN}/checkpoint.safetensors",
     output:
         volume="results/enhance/{condition}/{emdb_id}.mrc",
         record="results/enhance/{condition}/{emdb_id}.json",
@@ -20,10 +21,45 @@ rule enhance_map:
     params:
         config=CONFIG_FILE,
         map=map_of,
+        model=model_of,
         model_sum=sum_of,
-        structure=structure_option,
+        resolution=resolution_of,
         settings=settings_of("enhancement.window", "enhancement.margin"),
         code=code_of("enhancement", "preparation", "network", "volume"),
     shell:
-        "cryosamu enhance {params.map} {params.structure} --checkpoint {input.checkpoint}"
-        " --config {params.config} -o {output.volume} 2> {log}"
+        "cryosamu evaluate method {wildcards.condition} {params.map} --model {params.model}"
+        " --resolution {params.resolution} --checkpoint {input.checkpoint}"
+        " --emdb-id {wildcards.emdb_id} --config {params.config} -o {output.volume} 2> {log}"
+
+
+# The record alone is an output: a program that is not there, or fails, leaves no map and is a result.
+rule enhance_elsewhere:
+    input:
+        map="results/fetch/maps/{emdb_id}.json",
+        models=fetched_model_of,
+        repaired=repaired_model_of,
+        split=ancient("results/split/split.parquet"),
+    output:
+        "results/methods/{method}/{emdb_id}.json",
+    log:
+        "logs/methods/{method}/{emdb_id}.log",
+    conda:
+        "../../envs/cryosamu.yaml"
+    threads: 4
+    resources:
+        mem_mb=lambda wildcards, attempt: 16000 * attempt,
+        runtime=480,
+    params:
+        config=CONFIG_FILE,
+        map=map_of,
+        model=model_of,
+        model_sum=sum_of,
+        resolution=resolution_of,
+        contour=contour_option,
+        volume=lambda wildcards, output: Path(output[0]).with_suffix(".mrc"),
+        settings=settings_of("evaluation.outside"),
+        code=code_of("evaluation.methods"),
+    shell:
+        "cryosamu evaluate method {wildcards.method} {params.map} --model {params.model}"
+        " --resolution {params.resolution} {params.contour} --emdb-id {wildcards.emdb_id}"
+        " --config {params.config} -o {params.volume} 2> {log}"

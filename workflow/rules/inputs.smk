@@ -100,20 +100,19 @@ def resolution_of(wildcards):
     return catalogue_row(wildcards.emdb_id)["resolution"]
 
 
-def structure_option(wildcards):
-    return f"--model {model_of(wildcards)}" if wildcards.condition == "enhanced" else ""
-
-
 def contour_option(wildcards):
     level = catalogue_row(wildcards.emdb_id)["contour_level"]
     return "" if level is None else f"--contour {level}"
 
 
-def method_options(wildcards):
-    return [
-        f"--method {condition}=results/enhance/{condition}/{wildcards.emdb_id}.mrc"
-        for condition in CONDITIONS
-    ]
+def method_options(wildcards, input):
+    return [f"--method {Path(record).parent.name}={record}" for record in input.made]
+
+
+def predicted_model_of(wildcards):
+    pattern = SETTINGS.evaluation.predicted_models
+    wanted = wildcards.condition == "enhanced_predicted"
+    return pattern.format(emdb_id=wildcards.emdb_id) if wanted else []
 
 
 # All entries of a stage
@@ -158,6 +157,20 @@ def evaluation_tables(wildcards):
 def evaluation_curves(wildcards):
     return [
         f"results/evaluate/{pair['emdb_id']}.curves.parquet"
+        for pair in pairs_in("test")
+    ]
+
+
+def residue_tables(wildcards):
+    return [
+        f"results/evaluate/{pair['emdb_id']}.residues.parquet"
+        for pair in pairs_in("test")
+    ]
+
+
+def control_tables(wildcards):
+    return [
+        f"results/evaluate/{pair['emdb_id']}.controls.parquet"
         for pair in pairs_in("test")
     ]
 

@@ -6,6 +6,9 @@ rule write_report:
         checkpoint=f"{RUN}/checkpoint.safetensors",
         history=f"{RUN}/history.parquet",
         summary="results/evaluate/summary.parquet",
+        leakage="results/evaluate/leakage.parquet",
+        controls=control_tables,
+        residues=residue_tables,
         tables=evaluation_tables,
         curves=evaluation_curves,
         enhanced=enhanced_maps,
@@ -27,6 +30,8 @@ rule write_report:
         config=CONFIG_FILE,
         tables=lambda wildcards, input: repeated("--evaluation", input.tables),
         curves=lambda wildcards, input: repeated("--curves", input.curves),
+        controls=lambda wildcards, input: repeated("--controls", input.controls),
+        residues=lambda wildcards, input: repeated("--residues", input.residues),
         pairings=pairing_options,
         title=SETTINGS.report.title,
         note=SETTINGS.report.note,
@@ -35,6 +40,7 @@ rule write_report:
     shell:
         "cryosamu report --catalogue {input.catalogue} --decisions {input.decisions}"
         " --split {input.split} --checkpoint {input.checkpoint} --history {input.history}"
-        " --summary {input.summary} {params.tables} {params.curves} {params.pairings}"
+        " --summary {input.summary} --leakage {input.leakage} {params.controls}"
+        " {params.residues} {params.tables} {params.curves} {params.pairings}"
         " --title {params.title:q} --note {params.note:q} --config {params.config}"
         " -o {output} 2> {log}"

@@ -82,14 +82,14 @@ def method(
         enhance_options=options,
     )
     run = make_method(name, request, read_config(config).evaluation, output)
-    _write_record(output, run, request)
+    _write_record(output, run, request, checkpoint)
     if table is not None:
         write_table(table, method_table(run), SCHEMA)
     if run.status != "ok":
         typer.echo(f"note: {name} failed: {run.error}", err=True)
 
 
-def _write_record(output: Path, run: MethodRun, request: Any) -> None:
+def _write_record(output: Path, run: MethodRun, request: Any, checkpoint: Path | None) -> None:
     import json
     from dataclasses import asdict
 
@@ -99,6 +99,8 @@ def _write_record(output: Path, run: MethodRun, request: Any) -> None:
     inputs = {"map": request.map}
     if request.model is not None:
         inputs["model"] = request.model
+    if checkpoint is not None:
+        inputs["checkpoint"] = checkpoint
     settings = {"resolution": request.resolution, "contour": request.contour}
     record = {
         **asdict(run),
