@@ -39,7 +39,7 @@ def judge(
     method: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="NAME=MAP", help="A finished map, or the record of one, to judge; may be repeated."
+            metavar="NAME=MAP", help="A finished map, or its record, to judge; may be repeated."
         ),
     ] = None,
     contour: Annotated[
