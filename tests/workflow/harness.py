@@ -115,7 +115,7 @@ class Pipeline:
         return "".join(path.read_text() for path in sorted(self.folder.glob(f"logs/{pattern}")))
 
     def checksums(self) -> dict[str, str]:
-        """SHA-256 of every result, left out what names a port or holds seconds."""
+        """SHA-256 of every result, left out what names a port or holds seconds and memory."""
         root = self.folder / "results"
         return {
             str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest()
@@ -123,7 +123,8 @@ class Pipeline:
             if path.is_file()
             and path.name != "config.json"
             and "state" not in path.parts
-            and not (path.suffix == ".json" and "enhance" in path.parts)
+            and not (path.suffix != ".mrc" and "enhance" in path.parts)
+            and path.name != "report.html"
         }
 
     def copy(self, folder: Path, archive: Path | None = None) -> Pipeline:

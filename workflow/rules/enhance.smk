@@ -10,6 +10,7 @@ rule enhance_map:
     output:
         volume="results/enhance/{condition}/{emdb_id}.mrc",
         record="results/enhance/{condition}/{emdb_id}.json",
+        table="results/enhance/{condition}/{emdb_id}.parquet",
     log:
         "logs/enhance/{condition}/{emdb_id}.log",
     conda:
@@ -29,7 +30,8 @@ rule enhance_map:
     shell:
         "cryosamu evaluate method {wildcards.condition} {params.map} --model {params.model}"
         " --resolution {params.resolution} --checkpoint {input.checkpoint}"
-        " --emdb-id {wildcards.emdb_id} --config {params.config} -o {output.volume} 2> {log}"
+        " --emdb-id {wildcards.emdb_id} --config {params.config}"
+        " --table {output.table} -o {output.volume} 2> {log}"
 
 
 # The record alone is an output: a program that is not there, or fails, leaves no map and is a result.
@@ -40,7 +42,8 @@ rule enhance_elsewhere:
         repaired=repaired_model_of,
         split=ancient("results/split/split.parquet"),
     output:
-        "results/methods/{method}/{emdb_id}.json",
+        record="results/methods/{method}/{emdb_id}.json",
+        table="results/methods/{method}/{emdb_id}.parquet",
     log:
         "logs/methods/{method}/{emdb_id}.log",
     conda:
@@ -56,10 +59,10 @@ rule enhance_elsewhere:
         model_sum=sum_of,
         resolution=resolution_of,
         contour=contour_option,
-        volume=lambda wildcards, output: Path(output[0]).with_suffix(".mrc"),
+        volume=lambda wildcards, output: Path(output.record).with_suffix(".mrc"),
         settings=settings_of("evaluation.outside"),
         code=code_of("evaluation.methods"),
     shell:
         "cryosamu evaluate method {wildcards.method} {params.map} --model {params.model}"
         " --resolution {params.resolution} {params.contour} --emdb-id {wildcards.emdb_id}"
-        " --config {params.config} -o {params.volume} 2> {log}"
+        " --config {params.config} --table {output.table} -o {params.volume} 2> {log}"

@@ -175,6 +175,16 @@ def control_tables(wildcards):
     ]
 
 
+def method_tables(wildcards):
+    made = [f"enhance/{condition}" for condition in CONDITIONS]
+    made += [f"methods/{method}" for method in OTHERS]
+    return [
+        f"results/{folder}/{pair['emdb_id']}.parquet"
+        for folder in made
+        for pair in pairs_in("test")
+    ]
+
+
 def enhanced_maps(wildcards):
     return [
         f"results/enhance/enhanced/{pair['emdb_id']}.json" for pair in pairs_in("test")

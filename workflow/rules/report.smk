@@ -9,6 +9,7 @@ rule write_report:
         leakage="results/evaluate/leakage.parquet",
         controls=control_tables,
         residues=residue_tables,
+        methods=method_tables,
         tables=evaluation_tables,
         curves=evaluation_curves,
         enhanced=enhanced_maps,
@@ -32,6 +33,7 @@ rule write_report:
         curves=lambda wildcards, input: repeated("--curves", input.curves),
         controls=lambda wildcards, input: repeated("--controls", input.controls),
         residues=lambda wildcards, input: repeated("--residues", input.residues),
+        methods=lambda wildcards, input: repeated("--methods", input.methods),
         pairings=pairing_options,
         title=SETTINGS.report.title,
         note=SETTINGS.report.note,
@@ -41,6 +43,6 @@ rule write_report:
         "cryosamu report --catalogue {input.catalogue} --decisions {input.decisions}"
         " --split {input.split} --checkpoint {input.checkpoint} --history {input.history}"
         " --summary {input.summary} --leakage {input.leakage} {params.controls}"
-        " {params.residues} {params.tables} {params.curves} {params.pairings}"
+        " {params.residues} {params.methods} {params.tables} {params.curves} {params.pairings}"
         " --title {params.title:q} --note {params.note:q} --config {params.config}"
         " -o {output} 2> {log}"
