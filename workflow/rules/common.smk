@@ -39,8 +39,9 @@ if workflow.is_main_process:
 
 def settings_of(*keys):
     """The values under dotted keys, as text: a rule reruns when one of them changes."""
-    # A run is the same run on whatever device it trains.
-    values = SETTINGS.model_dump(mode="json", exclude={"training": {"device"}})
+    # A run is the same run on whatever device it trains, with however many workers.
+    elsewhere = {"training": {"device", "workers"}}
+    values = SETTINGS.model_dump(mode="json", exclude=elsewhere)
     picked = {}
     for key in keys:
         value = values

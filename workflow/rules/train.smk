@@ -20,9 +20,10 @@ rule train_network:
         config=CONFIG_FILE,
         # Not an output: Snakemake would delete it with a failed job, and work would be lost.
         state=f"{RUN}/state",
+        lock=f"--lock {SETTINGS.catalogue.locked}" if LOCKED else "",
         settings=settings_of("training", "network"),
         code=code_of("network", "training"),
     shell:
         "cryosamu train --split {input.split} --prepared results/prepare"
-        " --tokens results/embed --state {params.state} --config {params.config}"
+        " --tokens results/embed --state {params.state} {params.lock} --config {params.config}"
         " -o {output.checkpoint} --history {output.history} 2> {log}"
