@@ -1,50 +1,14 @@
-import gzip
+"""Chains, backbones and atoms as they are taken from a model."""
 
-import gemmi
 import numpy as np
 import pytest
+from pdb_text import backbone, pdb_atom, three_residues, written
 
-from cryosamu.errors import CryosamuError, ModelError
 from cryosamu.structure.model import heavy_atoms, protein_chains, read_model
-
-
-def pdb_atom(
-    serial, name, residue, chain, number, xyz, element, *, altloc=" ", icode=" ", het=False,
-    occupancy=1.0, b=20.0,
-):  # fmt: skip
-    """One ATOM record, its columns as wwPDB's format 3.30 gives them."""
-    padded = f" {name:<3}" if len(element) == 1 and len(name) < 4 else f"{name:<4}"
-    x, y, z = xyz
-    return (
-        f"{'HETATM' if het else 'ATOM  '}{serial:5d} {padded}{altloc}{residue:>3} {chain}"
-        f"{number:4d}{icode}   {x:8.3f}{y:8.3f}{z:8.3f}{occupancy:6.2f}{b:6.2f}"
-        f"          {element:>2}"
-    )
-
-
-def backbone(chain, number, residue="ALA", start=1, shift=0.0, atoms=("N", "CA", "C", "O"), **more):
-    offsets = {"N": 0.0, "CA": 1.0, "C": 2.0, "O": 3.0, "CB": 4.0}
-    return [
-        pdb_atom(
-            start + place, name, residue, chain, number,
-            (10 * number + offsets[name] + shift, 0.5, -1.25), name[0], **more,
-        )
-        for place, name in enumerate(atoms)
-    ]  # fmt: skip
-
-
-def written(tmp_path, lines, name="a.pdb"):
-    path = tmp_path / name
-    path.write_text("\n".join([*lines, "END", ""]))
-    return path
 
 
 def chains_of(tmp_path, lines):
     return protein_chains(read_model(written(tmp_path, lines)))
-
-
-def three_residues(chain, start=1):
-    return [line for n in (1, 2, 3) for line in backbone(chain, n, start=start + 4 * n)]
 
 
 def test_the_backbone_is_n_ca_c_o_in_the_files_coordinates(tmp_path):
@@ -207,99 +171,9 @@ def test_both_conformers_weigh_in_the_density_by_their_occupancies(tmp_path):
     assert atoms.occupancies.tolist() == pytest.approx([0.3, 0.7])
 
 
-def test_only_the_first_model_is_read(tmp_path):
-    lines = ["MODEL        1", *backbone("A", 1), "ENDMDL", "MODEL        2", *backbone("A", 2)]
-    structure = read_model(written(tmp_path, [*lines, "ENDMDL"]))
-    assert len(structure) == 1
-    assert len(heavy_atoms(structure).positions) == 4
-
-
-def test_mmcif_and_gzip_say_the_same_as_pdb(tmp_path):
-    lines = [
-        "SEQRES   1 A    5  GLY ALA ALA ALA MSE", *three_residues("A"), "TER",
-        *three_residues("B", 40), "TER",
-    ]  # fmt: skip
-    plain = written(tmp_path, lines)
-    expected = protein_chains(read_model(plain))
-    assert [chain.entity_sequence for chain in expected] == ["GAAAM", ""]
-    structure = gemmi.read_structure(str(plain))
-    structure.setup_entities()
-    cif = tmp_path / "b.cif"
-    structure.make_mmcif_document().write_file(str(cif))
-    packed = tmp_path / "c.cif.gz"
-    packed.write_bytes(gzip.compress(cif.read_bytes()))
-    for path in (cif, packed):
-        for found, wanted in zip(protein_chains(read_model(path)), expected, strict=True):
-            assert found.sequence == wanted.sequence
-            assert found.author_id == wanted.author_id
-            assert np.array_equal(found.backbone, wanted.backbone)
-
-
 def test_chains_belong_to_their_entities(tmp_path):
     sequences = [f"SEQRES   1 {name}    3  ALA ALA ALA" for name in "AB"]
     lines = [*sequences, *three_residues("A"), "TER", *three_residues("B", 40), "TER"]
     first, second = chains_of(tmp_path, lines)
     assert first.label_id != second.label_id
     assert first.entity_id == second.entity_id  # the same deposited sequence
-
-
-BAD = {
-    "text": b"these are no coordinates\n" * 20,
-    "empty": b"",
-    "no atoms": b"HEADER    NOTHING\nEND\n",
-    "broken mmCIF": b"data_X\nloop_\n_atom_site.id\n_atom_site.Cartn_x\n1 2 3\n",
-    "half a gzip": gzip.compress(b"ATOM " * 500)[:40],
-    "binary": bytes(range(256)) * 8,
-}
-
-
-@pytest.mark.parametrize("fault", BAD)
-@pytest.mark.parametrize("suffix", [".pdb", ".cif", ".cif.gz"])
-def test_what_is_no_model_is_refused_in_a_sentence(tmp_path, fault, suffix):
-    path = tmp_path / f"bad{suffix}"
-    path.write_bytes(BAD[fault])
-    with pytest.raises(ModelError) as caught:
-        read_model(path)
-    assert str(path) in str(caught.value)
-    assert "\n" not in str(caught.value)
-
-
-@pytest.mark.parametrize("keep", [0.3, 0.6, 0.97])
-def test_a_model_cut_short_in_its_gzip_is_not_half_a_model(tmp_path, keep):
-    """gemmi reads such a .pdb.gz to the cut and says nothing."""
-    lines = [line for n in range(1, 900) for line in backbone("A", n, shift=0.123 * n)]
-    packed = gzip.compress("\n".join(lines).encode())
-    path = tmp_path / "a.pdb.gz"
-    path.write_bytes(packed[: int(len(packed) * keep)])
-    with pytest.raises(ModelError, match="cut short"):
-        read_model(path)
-    damaged = bytearray(packed)
-    damaged[-7] ^= 1
-    path.write_bytes(damaged)
-    with pytest.raises(ModelError, match="damaged"):
-        read_model(path)
-
-
-def test_the_kind_of_file_is_told_by_its_content(tmp_path):
-    structure = read_model(written(tmp_path, three_residues("A"), name="a.txt"))
-    text = structure.make_mmcif_document().as_string()
-    (tmp_path / "b.model").write_text("# a comment\n" + text)
-    (tmp_path / "c").write_bytes(gzip.compress(text.encode()))
-    for name in ("a.txt", "b.model", "c"):
-        assert len(heavy_atoms(read_model(tmp_path / name)).positions) == 12
-
-
-def test_an_atom_without_a_position_is_refused(tmp_path):
-    structure = gemmi.read_structure(str(written(tmp_path, three_residues("A"))))
-    structure.setup_entities()
-    text = structure.make_mmcif_document().as_string()
-    path = tmp_path / "holes.cif"
-    path.write_text(text.replace(" 20 0.5 -1.25 ", " ? ? ? "))
-    assert "?" in path.read_text()
-    with pytest.raises(ModelError, match="without a position"):
-        read_model(path)
-
-
-def test_a_missing_model_is_named(tmp_path):
-    with pytest.raises(CryosamuError, match="does not exist"):
-        read_model(tmp_path / "none.cif")
