@@ -16,6 +16,7 @@ from tiny_archive import TinyArchive
 
 from cryosamu.archive import server as server_module
 from cryosamu.archive.client import ArchiveClient
+from cryosamu.archive.fetch import Fetched, fetch, wanted_map
 from cryosamu.archive.server import ArchiveServer
 from cryosamu.archive.snapshot import Snapshot
 from cryosamu.config import ArchiveSettings
@@ -76,6 +77,23 @@ def client_for() -> Iterator[Callable[..., ArchiveClient]]:
     yield open_client
     for client in opened:
         client.close()
+
+
+@pytest.fixture
+def bring(hostile, client_for, tmp_path) -> Callable[..., Fetched]:
+    """Return a function that fetches EMD-0093 from the hostile server into a store."""
+
+    def run(refresh: bool = False, **changes: object) -> Fetched:
+        client = client_for(hostile.url, **changes)
+        return fetch(client, wanted_map("EMD-93", client.settings, tmp_path / "store"), refresh)
+
+    return run
+
+
+@pytest.fixture
+def place(tmp_path) -> Path:
+    """Return where `bring` puts the map."""
+    return tmp_path / "store" / "archive" / "maps" / "emd_0093.map.gz"
 
 
 @pytest.fixture

@@ -1,84 +1,30 @@
-"""The demo's embedded archive: right shapes, true geometry, and a reason for each rejection."""
-
-import functools
-import itertools
-import json
-import sys
-from pathlib import Path
+"""The demo's embedded archive: right shapes, true geometry, records that agree with the files."""
 
 import gemmi
 import mrcfile
 import numpy as np
-import parasail
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from embedded_archive import (
+    ACCEPTED,
+    ENTRIES,
+    cc_mask,
+    map_path,
+    model,
+    pdb_id,
+    polymers,
+    resolution,
+    stored_map,
+)
 
 from cryosamu.archive.answers import EmdbEntry, check_answer
 from cryosamu.archive.model_answers import RcsbEntry, model_of
 from cryosamu.archive.server import EMBEDDED
-from cryosamu.evaluation.correlation import map_model_correlations
 from cryosamu.evaluation.fsc import map_model_fsc
-from cryosamu.structure.model import heavy_atoms, protein_chains, read_model
+from cryosamu.structure.model import heavy_atoms, protein_chains
 from cryosamu.structure.simulation import SimulationParameters, simulate_map
-from cryosamu.volume.io import read_map
 from cryosamu.volume.volume import Volume
 
-RECORDS = sorted((EMBEDDED / "www.ebi.ac.uk/emdb/api/entry").glob("EMD-*.json"))
-ENTRIES = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in RECORDS}
-ACCEPTED = [f"EMD-{number}" for number in range(900001, 900012)]
 MAXIMUM_BYTES = 15_000_000
-
-
-def map_path(emdb_id):
-    folder = EMBEDDED / "ftp.ebi.ac.uk/pub/databases/emdb/structures" / emdb_id / "map"
-    return folder / f"{emdb_id.lower().replace('-', '_')}.map.gz"
-
-
-@functools.cache
-def stored_map(emdb_id):
-    return read_map(map_path(emdb_id))
-
-
-def pdb_id(emdb_id):
-    references = ENTRIES[emdb_id]["crossreferences"]["pdb_list"]["pdb_reference"]
-    assert len(references) == 1
-    return references[0]["pdb_id"].upper()
-
-
-@functools.cache
-def model(emdb_id):
-    return read_model(EMBEDDED / "files.rcsb.org/download" / f"{pdb_id(emdb_id)}.cif.gz")
-
-
-def polymers(emdb_id):
-    path = EMBEDDED / "data.rcsb.org/graphql" / f"{pdb_id(emdb_id)}.json"
-    return json.loads(path.read_text(encoding="utf-8"))
-
-
-def determination(emdb_id):
-    return ENTRIES[emdb_id]["structure_determination_list"]["structure_determination"][0]
-
-
-def resolution(emdb_id):
-    reconstruction = determination(emdb_id)["image_processing"][0]["final_reconstruction"]
-    return float(reconstruction["resolution"]["valueOf_"])
-
-
-@functools.cache
-def cc_mask(emdb_id):
-    volume = stored_map(emdb_id)
-    return map_model_correlations(volume, model(emdb_id), resolution(emdb_id)).cc_mask
-
-
-def completeness(emdb_id):
-    chains = protein_chains(model(emdb_id))
-    return sum(int(c.observed.sum()) for c in chains) / sum(len(c.entity_sequence) for c in chains)
-
-
-def without_shift(emdb_id):
-    """Return the positions with the shift of 14.70 Å taken off."""
-    return heavy_atoms(model(emdb_id)).positions - 14.7
 
 
 def test_all_of_it_fits_into_15_megabytes():
@@ -177,17 +123,6 @@ def test_models_sit_in_their_density_as_gemmi_reads_it(emdb_id):
     assert (values > 0).mean() > 0.97
 
 
-@pytest.mark.parametrize("emdb_id", ["EMD-3488", *ACCEPTED])
-def test_entries_to_keep_pass_every_filter_with_room(emdb_id):
-    entry = polymers(emdb_id)
-    kinds = [e["entity_poly"]["rcsb_entity_polymer_type"] for e in entry["polymer_entities"]]
-    assert set(kinds) == {"Protein"}
-    assert completeness(emdb_id) > 0.95
-    assert cc_mask(emdb_id) > 0.75
-    assert determination(emdb_id)["method"] == "singleParticle"
-    assert emdb_id == "EMD-3488" or 4 <= resolution(emdb_id) <= 8
-
-
 @pytest.mark.parametrize("emdb_id", ["EMD-900001", "EMD-900004", "EMD-900007", "EMD-900010"])
 def test_the_reported_resolution_is_where_map_and_model_part(emdb_id):
     found = map_model_fsc(stored_map(emdb_id), model(emdb_id), resolution(emdb_id))
@@ -196,77 +131,6 @@ def test_the_reported_resolution_is_where_map_and_model_part(emdb_id):
 
 def test_haemoglobin_correlates_as_published_for_this_definition():
     assert cc_mask("EMD-3488") == pytest.approx(0.873, abs=1e-3)
-
-
-def test_no_two_proteins_are_alike_but_those_meant_to_be():
-    """Global alignment with free ends: identity over aligned pairs, coverage of the longer."""
-    sequences = {}
-    for emdb_id in ENTRIES:
-        for entity in polymers(emdb_id)["polymer_entities"]:
-            if entity["entity_poly"]["rcsb_entity_polymer_type"] == "Protein":
-                sequence = entity["entity_poly"]["pdbx_seq_one_letter_code_can"]
-                sequences[entity["rcsb_id"]] = sequence
-    alike = set()
-    for (first, a), (second, b) in itertools.combinations(sequences.items(), 2):
-        result = parasail.sg_trace_striped_16(a, b, 11, 1, parasail.blosum62).traceback
-        pairs = [(x, y) for x, y in zip(result.query, result.ref, strict=True) if "-" not in (x, y)]
-        identity = sum(x == y for x, y in pairs) / max(len(pairs), 1)
-        if identity >= 0.3 and len(pairs) >= 0.8 * max(len(a), len(b)):
-            alike.add(frozenset((first, second)))
-    assert alike == {frozenset(("5NI1_1", "5NI1_2")), frozenset(("1GBT_1", "4ZHL_1"))}
-    assert resolution("EMD-900106") > resolution("EMD-900002")
-
-
-def test_rejections_by_record():
-    kinds = {e["entity_poly"]["rcsb_entity_polymer_type"]
-             for e in polymers("EMD-900101")["polymer_entities"]}  # fmt: skip
-    assert kinds == {"Protein", "RNA"}
-    assert resolution("EMD-900107") == 9.2
-    assert determination("EMD-900110")["method"] == "helical"
-    assert not map_path("EMD-900108").exists()
-    truncated = json.loads((EMBEDDED / "truncated.json").read_text(encoding="utf-8"))
-    assert truncated == [map_path("EMD-900109").name]
-    assert map_path("EMD-900109").exists()
-
-
-def test_dna_is_in_the_model_and_not_in_its_records():
-    held = {entity.polymer_type.name for entity in model("EMD-900102").entities}
-    assert "Dna" in held
-    assert "dna" not in json.dumps(ENTRIES["EMD-900102"]["sample"]["macromolecule_list"])
-    described = polymers("EMD-900102")["polymer_entities"]
-    assert [e["entity_poly"]["rcsb_entity_polymer_type"] for e in described] == ["Protein"]
-
-
-def test_half_of_the_incomplete_model_is_missing():
-    assert completeness("EMD-900104") < 0.5
-
-
-@pytest.mark.parametrize("emdb_id", ["EMD-900100", "EMD-900103"])
-def test_shifted_models_fit_when_the_shift_is_taken_off(emdb_id):
-    volume = stored_map(emdb_id)
-    where = (heavy_atoms(model(emdb_id)).positions, without_shift(emdb_id))
-    shifted, fitting = (
-        volume.data[tuple(np.rint(volume.to_grid(one)).astype(int).T[::-1])].mean() for one in where
-    )
-    assert fitting > 5 * max(shifted, 0.0)
-    assert abs(cc_mask(emdb_id)) < 0.2
-    assert completeness(emdb_id) > 0.9
-
-
-@pytest.mark.parametrize("emdb_id", ["EMD-900105", "EMD-21457"])
-def test_low_correlation_is_not_for_want_of_alignment(emdb_id):
-    assert cc_mask(emdb_id) < 0.55
-    assert completeness(emdb_id) > 0.7
-    atoms, volume = heavy_atoms(model(emdb_id)), stored_map(emdb_id)
-    here = volume.to_grid(atoms.positions)
-    best = max(
-        itertools.product((-4, -2, 0, 2, 4), repeat=3),
-        key=lambda step: volume.data[
-            tuple(np.rint(np.clip(here + step, 0, np.array(volume.shape[::-1]) - 1))
-                  .astype(int).T[::-1])
-        ].mean(),
-    )  # fmt: skip
-    assert best == (0, 0, 0)
 
 
 @pytest.mark.parametrize("emdb_id", ["EMD-900001", "EMD-900004"])
@@ -280,75 +144,3 @@ def test_a_simulated_map_can_be_made_again_from_its_record(emdb_id):
     difference = np.abs(again.data * record["amplitude"] - stored.data)
     assert difference.max() <= 1.01 * record["rounding"]
     assert (difference <= 0.501 * record["rounding"]).mean() > 0.999
-
-
-class TestBuilder:
-    @pytest.fixture(autouse=True)
-    def _tools(self, monkeypatch):
-        monkeypatch.syspath_prepend(str(Path(__file__).parents[3] / "tools"))
-        yield
-        for name in ("build_embedded_archive", "embedded_grids", "embedded_entries"):
-            sys.modules.pop(name, None)
-
-    def test_the_same_content_gives_the_same_bytes(self, tmp_path):
-        from build_embedded_archive import Builder, write_gzip
-
-        volume = stored_map("EMD-900004")
-        contents = []
-        for name in ("first", "second"):
-            (tmp_path / name).mkdir()
-            builder = Builder(tmp_path, tmp_path, tmp_path / name)
-            write_gzip(tmp_path / f"{name}.gz", builder._map_bytes("EMD-1", volume, "label"))
-            contents.append((tmp_path / f"{name}.gz").read_bytes())
-        assert contents[0] == contents[1]
-        assert contents[0][4:8] == bytes(4)  # no time in the gzip header
-
-    def test_the_stored_map_is_what_the_builder_writes(self, tmp_path):
-        from build_embedded_archive import Builder, write_gzip
-
-        stored = map_path("EMD-900004")
-        volume = read_map(stored)
-        label = volume.frame.labels[-1]
-        bare = Volume(
-            volume.data, volume.voxel_size, volume.origin,
-            type(volume.frame)(**{**vars(volume.frame), "labels": ()}),
-        )  # fmt: skip
-        written = Builder(tmp_path, tmp_path, tmp_path)._map_bytes("EMD-900004", bare, label)
-        with mrcfile.open(stored) as handle:
-            expected = bytes(handle.header.tobytes()) + handle.data.tobytes()
-        assert written == expected
-        write_gzip(tmp_path / "again.gz", written)
-        assert read_map_bytes(tmp_path / "again.gz") == read_map_bytes(stored)
-
-    @settings(max_examples=25, deadline=None)
-    @given(st.integers(0, 2**31), st.sampled_from(["origin", "nstart", "permuted", "larger_cell"]))
-    def test_headers_put_the_box_where_it_was(self, tmp_path_factory, seed, placement):
-        from embedded_grids import header
-
-        from cryosamu.volume.io import write_map
-
-        rng = np.random.default_rng(seed)
-        start, counts = rng.integers(-40, 40, 3), rng.integers(3, 9, 3)
-        frame = header(placement, start, counts, 1.25)
-        data = rng.standard_normal(counts[::-1]).astype(np.float32)
-        origin = tuple(float(one) for one in 1.25 * start)
-        path = tmp_path_factory.mktemp("placed") / "map.mrc"
-        write_map(path, Volume(data, (1.25, 1.25, 1.25), origin, frame), "test")
-        found = read_map(path)
-        assert found.origin == pytest.approx(origin, abs=1e-4)
-        assert found.voxel_size == pytest.approx((1.25, 1.25, 1.25))
-        np.testing.assert_array_equal(found.data, data)
-
-    def test_a_cut_out_keeps_every_voxel_in_its_place(self):
-        from embedded_grids import cut_out
-
-        whole = stored_map("EMD-3488")
-        part = cut_out(whole, np.array([20.0, 30.0, 40.0]), np.array([50.0, 45.0, 70.0]))
-        corner = part.to_model_frame(np.array([2.0, 3.0, 4.0]))
-        i, j, k = np.rint(whole.to_grid(corner)).astype(int)
-        assert part.data[4, 3, 2] == whole.data[k, j, i]
-        assert part.frame.nstart == (19, 28, 38)
-
-
-def read_map_bytes(path):
-    return read_map(path).data.tobytes()

@@ -8,36 +8,21 @@ import json
 import threading
 
 import pytest
+from downloaded_map import FIRST, SECOND
 from hostile_server import give, page, status
 from tiny_archive import entry, incompressible
 
 from cryosamu.archive.client import RefusalError
-from cryosamu.archive.fetch import fetch, wanted_map
+from cryosamu.archive.fetch import fetch
 from cryosamu.archive.half_maps import failed_half_maps, wanted_half_maps
 from cryosamu.archive.partial import PartialFile
 from cryosamu.errors import ArchiveError
 
 FOLDER = "pub/databases/emdb/structures/EMD-0093"
-FIRST = f"ftp.ebi.ac.uk/{FOLDER}/map/emd_0093.map.gz"
-SECOND = "files.rcsb.org/pub/emdb/structures/EMD-0093/map/emd_0093.map.gz"
 ENTRY = "www.ebi.ac.uk/emdb/api/entry/EMD-0093"
 OLD = gzip.compress(incompressible(100_000, seed=1), mtime=0)
 NEW = gzip.compress(incompressible(120_000, seed=2), mtime=0)
 MARKS = {"ETag": '"old"', "Last_Modified": "Wed, 04 Mar 2020 00:00:00 GMT"}
-
-
-@pytest.fixture
-def bring(hostile, client_for, tmp_path):
-    def run(refresh=False, **changes):
-        client = client_for(hostile.url, **changes)
-        return fetch(client, wanted_map("EMD-93", client.settings, tmp_path / "store"), refresh)
-
-    return run
-
-
-@pytest.fixture
-def place(tmp_path):
-    return tmp_path / "store" / "archive" / "maps" / "emd_0093.map.gz"
 
 
 @pytest.fixture
