@@ -16,21 +16,19 @@ has learnt.
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import hashlib
 import json
 import statistics
-import sys
-import tarfile
-import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from collected_models import Chains, map_models, proteins, require_data
 from esm_if1_architecture import random_encoder
+from structure_changes import CHANGES, reversed_order
 from tqdm import tqdm
 
 from cryosamu.config import EmbeddingSettings, PoolingSettings
@@ -38,72 +36,7 @@ from cryosamu.embedding.encoder import Encoder, load_encoder
 from cryosamu.embedding.pooling import Pooled, pool
 from cryosamu.files import write_text
 from cryosamu.provenance import software_versions
-from cryosamu.structure.model import ProteinChain, protein_chains, read_model
-
-DATA = Path(__file__).parents[2] / "shared" / "data"
-LOOP_RESIDUES = 10
-SHIFT = np.array([80.0, -60.0, 40.0], np.float32)
-Chains = list[ProteinChain]
-
-
-def moved(chain: ProteinChain, by: np.ndarray) -> ProteinChain:
-    """Return the chain with its atoms displaced; what is missing stays missing."""
-    return dataclasses.replace(chain, backbone=(chain.backbone + by).astype(np.float32))
-
-
-def translated(chains: Chains) -> Chains:
-    """Return the model 108 Å away."""
-    return [moved(chain, SHIFT) for chain in chains]
-
-
-def reversed_order(chains: Chains) -> Chains:
-    """Return the model with its last chain first."""
-    return chains[::-1]
-
-
-def without_loop(chains: Chains) -> Chains:
-    """Return the model without the ten residues in the middle of its longest chain."""
-    longest = max(range(len(chains)), key=lambda index: len(chains[index].sequence))
-    chain = chains[longest]
-    start = max(0, len(chain.sequence) // 2 - LOOP_RESIDUES // 2)
-    kept = np.delete(np.arange(len(chain.sequence)), slice(start, start + LOOP_RESIDUES))
-    cut = dataclasses.replace(
-        chain,
-        sequence="".join(chain.sequence[i] for i in kept),
-        residue_ids=tuple(chain.residue_ids[i] for i in kept),
-        residue_names=tuple(chain.residue_names[i] for i in kept),
-        backbone=chain.backbone[kept],
-        observed=chain.observed[kept],
-    )
-    return [*chains[:longest], cut, *chains[longest + 1 :]]
-
-
-def shaken(chains: Chains) -> Chains:
-    """Return the model with each atom displaced by itself, 1 Å rms: bonds are broken."""
-    random = np.random.default_rng(0)
-    return [moved(c, random.normal(0, 3**-0.5, c.backbone.shape)) for c in chains]
-
-
-def bent(chains: Chains) -> Chains:
-    """Return the model displaced by 1 Å rms, smoothly over some ten residues, as models err."""
-    random = np.random.default_rng(0)
-    kernel = np.exp(-(np.linspace(-3, 3, 31) ** 2) / 2)
-    found = []
-    for chain in chains:
-        steps = random.normal(size=(len(chain.sequence) + 30, 3))
-        field = np.stack([np.convolve(column, kernel, "valid") for column in steps.T], axis=1)
-        field /= np.sqrt((field**2).sum(1).mean())
-        found.append(moved(chain, field[:, None]))
-    return found
-
-
-CHANGES: dict[str, Callable[[Chains], Chains]] = {
-    "translated by 108 Å": translated,
-    "chains in reverse order": reversed_order,
-    "ten residues missing": without_loop,
-    "1 Å rms, smooth": bent,
-    "1 Å rms, each atom": shaken,
-}
+from cryosamu.structure.model import ProteinChain
 
 
 class Describer:
@@ -168,35 +101,6 @@ def residue_change(describer: Describer, before: Chains, after: Chains) -> float
         old, new = describer.vectors(chain)[mine], describer.vectors(other)[theirs]
         ratios.append((new - old).norm(dim=1) / old.norm(dim=1))
     return float(torch.cat(ratios).median())
-
-
-def map_models(largest: int) -> Iterator[tuple[str, Chains]]:
-    """Yield the name and the protein chains of each model that belongs to a map."""
-    for item in json.loads((DATA / "maps" / "index.json").read_text()):
-        if item["residues"] > largest:
-            continue
-        chains = protein_chains(read_model(DATA / item["model"]))
-        # A chain without backbone tells an encoder nothing.
-        yield f"{item['emdb']} {item['part']}", [c for c in chains if c.observed.any()]
-
-
-def proteins(count: int, smallest: int, largest: int) -> list[tuple[str, Chains]]:
-    """Return proteins of the collected structures, drawn by the hash of their names."""
-    found: list[tuple[str, bytes]] = []
-    with tarfile.open(DATA / "structures" / "PDownB_2367_heavy.tar.gz") as archive:
-        for member in archive:
-            file = archive.extractfile(member) if member.name.endswith(".pdb") else None
-            text = file.read() if file else b""
-            if smallest <= text.count(b"  CA  ") <= largest:
-                found.append((Path(member.name).stem, text))
-    found.sort(key=lambda item: hashlib.sha256(item[0].encode()).digest())
-    chosen = []
-    with tempfile.TemporaryDirectory() as folder:
-        for name, text in found[:count]:
-            path = Path(folder) / f"{name}.pdb"
-            path.write_bytes(text)
-            chosen.append((name, [c for c in protein_chains(read_model(path)) if c.observed.any()]))
-    return chosen
 
 
 def summary(values: Sequence[float]) -> dict[str, float]:
@@ -300,8 +204,7 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--output", type=Path)
     given = parser.parse_args()
-    if not DATA.is_dir():
-        sys.exit(f"{DATA} is not there: this measurement needs the collected maps and structures.")
+    require_data()
     torch.set_num_threads(1)
     random = given.backend == "esm_if1" and given.weights is None
     encoder = (

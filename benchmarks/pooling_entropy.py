@@ -12,12 +12,11 @@ import argparse
 import json
 import math
 import statistics
-import sys
 import time
 from pathlib import Path
 
 import torch
-from embedding_sensitivity import DATA, map_models
+from collected_models import map_models, require_data
 from esm_if1_architecture import random_encoder
 
 from cryosamu.config import EmbeddingSettings, PoolingSettings
@@ -57,8 +56,7 @@ def main() -> None:
     parser.add_argument("--weights", help="ESM-IF1's checkpoint; random weights where left out")
     parser.add_argument("--output", type=Path)
     given = parser.parse_args()
-    if not DATA.is_dir():
-        sys.exit(f"{DATA} is not there: this measurement needs the collected maps and structures.")
+    require_data()
     torch.set_num_threads(1)
     shipped = load_encoder(EmbeddingSettings(backend="protein_mpnn", device="cpu"))
     own = EmbeddingSettings(weights=given.weights, device="cpu")
