@@ -113,9 +113,11 @@ class Measurement(Numbers):
         (1938), Ann. Math. Stat. 9, 60–62). n is taken as one value a cube of the resolution's
         edge, the fewest that one can argue for: what a map and a model do not share is not white.
         """
-        before = 1 - max(self.correlation_deposited, 0.0) ** 2
-        after = 1 - max(self.correlation_best, 0.0) ** 2
-        return self.resolved_volumes * math.log(before / max(after, _LEAST_UNEXPLAINED))
+        before, after = (
+            max(1 - max(correlation, 0.0) ** 2, _LEAST_UNEXPLAINED)
+            for correlation in (self.correlation_deposited, self.correlation_best)
+        )
+        return self.resolved_volumes * math.log(before / after)
 
 
 class FailedMeasurement(BaseModel):

@@ -63,6 +63,7 @@ def test_the_significance_is_that_of_the_likelihood_ratio_test():
     """n ln((1 - 0.36) / (1 - 0.4225)): 500 values, correlations 0.6 and 0.65."""
     assert changed(correlation_best=0.65).significance == pytest.approx(51.380, abs=1e-3)
     assert changed(correlation_best=0.6).significance == 0
+    assert changed(correlation_deposited=1.0, correlation_best=1.0).significance == 0
     # A negative correlation explains nothing; the smaller map is judged more carefully.
     assert changed(correlation_deposited=-0.6, correlation_best=0.0).significance == 0
     small = changed(displacement=9.0, correlation_best=0.65, resolved_volumes=200.0)
