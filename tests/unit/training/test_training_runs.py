@@ -1,8 +1,6 @@
-"""Whole runs: killed and resumed, finished, continued, begun anew."""
+"""Whole runs: what they leave, finished, continued, begun anew."""
 
 import json
-import signal
-import time
 
 import pytest
 import torch
@@ -13,110 +11,7 @@ from cryosamu.errors import CheckpointError, ConfigError
 from cryosamu.files import sha256_of
 from cryosamu.network.checkpoint import load_checkpoint, read_header
 from cryosamu.tables import HISTORY, read_table
-from cryosamu.tensors import read_tensors
 from cryosamu.training.validation import Validation
-
-
-def only(paths):
-    (path,) = paths
-    return path
-
-
-def state_file(world, state="state"):
-    return only((world.folder / state).glob("*/state.safetensors"))
-
-
-class StopError(Exception):
-    """Stands for a kill at a moment of the test's choice."""
-
-
-def train_until(world, monkeypatch, step, training=TRAINING):
-    """Begin a run that ends without warning in the middle of a step."""
-    real = loop.take_step
-
-    def step_or_stop(state, *given):
-        value = real(state, *given)
-        if state.step == step:
-            raise StopError
-        return value
-
-    with monkeypatch.context() as patch:
-        patch.setattr(loop, "take_step", step_or_stop)
-        with pytest.raises(StopError):
-            world.train("stopped", training=training)
-
-
-@pytest.mark.parametrize("step", [0, 1, 3, 7, 11])
-def test_a_run_stopped_in_any_step_ends_in_the_same_bits(world, monkeypatch, step):
-    world.train("whole", "state_of_whole")
-    train_until(world, monkeypatch, step)
-    assert not world.files("stopped").checkpoint.exists()
-    said = world.train("stopped")
-    assert said == [f"resuming at step {step // 3 * 3}"]
-    assert world.outputs("stopped") == world.outputs("whole")
-
-
-def test_a_killed_process_resumes_in_another_with_the_same_bits(world):
-    training = TRAINING.model_copy(update={"steps": 100, "validate_every": 5})
-    process = world.command("killed", training=training)
-    deadline = time.monotonic() + 120
-    while not _reached(world, 10):
-        assert process.poll() is None, process.stderr.read()
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    process.kill()
-    process.communicate()
-    assert process.returncode == -signal.SIGKILL
-    state_file(world).with_name(".part-0.safetensors").write_bytes(b"half")
-    assert not list(world.folder.glob("killed.*"))
-    done = read_tensors(state_file(world))[1]["step"]
-    assert 10 <= done < 100
-    assert world.train("killed", training=training) == [f"resuming at step {done}"]
-    world.train("whole", "state_of_whole", training=training)
-    assert world.outputs("killed") == world.outputs("whole")
-    assert not list((world.folder / "state").rglob(".part-*"))
-
-
-def _reached(world, step):
-    states = list((world.folder / "state").glob("*/state.safetensors"))
-    return bool(states) and read_tensors(states[0])[1]["step"] >= step
-
-
-def test_sigterm_keeps_every_step_done(world):
-    training = TRAINING.model_copy(update={"steps": 5000, "validate_every": 2500})
-    process = world.command("a", training=training)
-    deadline = time.monotonic() + 120
-    while not _reached(world, 0):
-        assert process.poll() is None, process.stderr.read()
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    time.sleep(0.3)
-    process.send_signal(signal.SIGTERM)
-    _, said = process.communicate(timeout=30)
-    assert process.returncode == 130, said
-    assert said.splitlines()[0] == "training from scratch"
-    header = read_tensors(state_file(world))[1]
-    assert 0 < header["step"] < 2500
-    assert len(header["losses"]) == header["step"]
-
-
-def test_a_stop_between_validations_ends_in_the_same_bits(world, monkeypatch):
-    handler = signal.getsignal(signal.SIGINT)
-    world.train("whole", "state_of_whole")
-    real = loop.training_batch
-
-    def batch_and_signal(pairs, settings, step, processes):
-        if step == 4:
-            signal.raise_signal(signal.SIGINT)
-        return real(pairs, settings, step, processes)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(loop, "training_batch", batch_and_signal)
-        with pytest.raises(KeyboardInterrupt):
-            world.train("stopped")
-    assert world.train("stopped") == ["resuming at step 4"]
-    assert world.outputs("stopped") == world.outputs("whole")
-    assert signal.getsignal(signal.SIGINT) is handler
 
 
 def test_what_a_run_leaves(world):
@@ -166,16 +61,6 @@ def test_the_learning_rate_falls_when_validation_stands_still(world, monkeypatch
     assert list(losses.learning_rate) == [2e-3, 2e-3, 2e-3, 1e-3, 1e-3]
 
 
-def test_a_rate_that_has_fallen_stays_down_when_resumed(world, monkeypatch):
-    monkeypatch.setattr(
-        Validation, "measure", lambda self, network, stop: {"validation": {"loss": 0.5}}
-    )
-    world.train("whole", "state_of_whole")
-    train_until(world, monkeypatch, 10)
-    world.train("stopped")
-    assert world.outputs("stopped") == world.outputs("whole")
-
-
 def test_a_finished_run_writes_its_outputs_again(world, monkeypatch):
     world.train()
     first = world.outputs()
@@ -219,16 +104,6 @@ def test_new_pairs_continue_from_the_last_checkpoint(world, monkeypatch):
     lineage = read_header(world.files("third").checkpoint).training.lineage
     assert [ancestor["checkpoint"] for ancestor in lineage] == [parent, child]
     assert outputs == world.outputs("whole")
-
-
-def test_a_continued_run_resumes_as_well(world, monkeypatch):
-    world.train("first", "state")
-    world.train("first", "state_of_whole")
-    world.add(4, "train")
-    world.train("whole", "state_of_whole")
-    train_until(world, monkeypatch, 3)
-    assert world.train("stopped")[0] == "resuming at step 3"
-    assert world.outputs("stopped") == world.outputs("whole")
 
 
 def test_a_pair_that_is_gone_is_said(world):
@@ -279,21 +154,12 @@ def test_without_validation_pairs_it_says_what_the_checkpoint_was_chosen_by(worl
 
 def test_a_changed_checkpoint_is_not_built_upon(world):
     world.train()
-    kept = only((world.folder / "state").glob("*/checkpoint.safetensors"))
+    (kept,) = (world.folder / "state").glob("*/checkpoint.safetensors")
     kept.write_bytes(kept.read_bytes()[:-1])
     with pytest.raises(CheckpointError, match="is not the checkpoint that the training finished"):
         world.train()
     world.add(4, "train")
     with pytest.raises(CheckpointError, match="is not the checkpoint that the training finished"):
-        world.train()
-
-
-def test_a_damaged_state_is_said(world, monkeypatch):
-    train_until(world, monkeypatch, 4)
-    path = state_file(world)
-    content = path.read_bytes()
-    path.write_bytes(content[:-10])
-    with pytest.raises(CheckpointError, match=r"state\.safetensors: is cut short"):
         world.train()
 
 
