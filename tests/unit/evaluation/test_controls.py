@@ -7,12 +7,12 @@ import pytest
 from small_protein import map_of, protein
 
 from cryosamu.errors import MapError
-from cryosamu.evaluation.controls.absence import noise_like
 from cryosamu.evaluation.controls.deletion import delete_segment, find_segment
 from cryosamu.evaluation.controls.kinds import kinds_near
 from cryosamu.evaluation.controls.perturbation import perturbed
 from cryosamu.evaluation.controls.run import CONTROLS, controls_table, run_controls
 from cryosamu.evaluation.controls.subject import Subject
+from cryosamu.evaluation.methods import randomise_phases
 from cryosamu.evaluation.reference import ModelReference
 from cryosamu.tables import CONTROLS as SCHEMA
 from cryosamu.tables import read_table, write_table
@@ -217,7 +217,7 @@ def test_no_helix_no_deletion():
 
 
 def test_noise_has_the_maps_spectrum_and_nothing_of_its_shape():
-    noise = noise_like(MAP, 1)
+    noise = randomise_phases(MAP, np.inf, 1)
     wanted, found = (np.abs(np.fft.rfftn(x.astype(float))) for x in (MAP.data, noise))
     # Off the planes where a real map's coefficients pair up with each other.
     np.testing.assert_allclose(found[1:21, 1:19, 1:20], wanted[1:21, 1:19, 1:20], rtol=2e-2)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import numpy as np
-import scipy.fft
+import math
 
 from cryosamu.evaluation.controls.deletion import Deletion, delete_segment, find_segment
 from cryosamu.evaluation.controls.subject import (
@@ -14,8 +13,8 @@ from cryosamu.evaluation.controls.subject import (
     verdict_of,
 )
 from cryosamu.evaluation.methods import phases_random_beyond, randomise_phases
-from cryosamu.volume.fourier import low_pass, spatial_frequency_squared
-from cryosamu.volume.volume import FloatArray, Volume
+from cryosamu.volume.fourier import low_pass
+from cryosamu.volume.volume import FloatArray
 
 INVENTED = 0.1
 """Share of the way from the floor to the model that an output may go without any signal."""
@@ -41,7 +40,7 @@ def no_signal(subject: Subject) -> Outcome:
     name = "no_signal"
     if reason := subject.lacks("true"):
         return not_applicable(5, name, _FIVE, reason)
-    noise = noise_like(subject.volume, SEED)
+    noise = randomise_phases(subject.volume, math.inf, SEED)
     beyond = phases_random_beyond(subject.resolution)
     scrambled = randomise_phases(subject.volume, beyond, SEED)
     coarse = low_pass(subject.volume, beyond).data
@@ -62,16 +61,6 @@ def no_signal(subject: Subject) -> Outcome:
     )
     verdict = verdict_of(value <= INVENTED)
     return Outcome(5, name, verdict, value, INVENTED, _FIVE, reason, detail)
-
-
-def noise_like(volume: Volume, seed: int) -> FloatArray:
-    """Return noise with the map's amplitude at every frequency, its mean included."""
-    noise = np.random.default_rng(seed).standard_normal(volume.shape, np.float32)
-    phases = scipy.fft.rfftn(noise, workers=-1)
-    spectrum = scipy.fft.rfftn(volume.data, workers=-1)
-    made = np.abs(spectrum) * np.exp(1j * np.angle(phases))
-    made[spatial_frequency_squared(volume) == 0] = spectrum[0, 0, 0]
-    return np.asarray(scipy.fft.irfftn(made, s=volume.shape, workers=-1), np.float32)
 
 
 def _invented(subject: Subject, data: FloatArray, floor: float) -> tuple[float, float, float]:

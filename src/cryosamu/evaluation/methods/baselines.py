@@ -142,7 +142,10 @@ def phases_random_beyond(resolution: float) -> float:
 
 
 def randomise_phases(volume: Volume, beyond: float, seed: int) -> FloatArray:
-    """Return a map whose phases finer than `beyond` Å are those of white noise."""
+    """Return voxels [nz, ny, nx] whose phases finer than `beyond` Å are those of white noise.
+
+    Amplitudes stay. Infinite: all phases but the mean's.
+    """
     noise = np.random.default_rng(seed).standard_normal(volume.shape, np.float32)
     phases = scipy.fft.rfftn(noise, workers=-1)
     spectrum = scipy.fft.rfftn(volume.data, workers=-1)
