@@ -95,6 +95,11 @@ def require_file(path: Path | str, what: str) -> Path:
     ----------
     what
         The name of the thing in the user's words, such as "map" or "model".
+
+    Raises
+    ------
+    CryosamuError
+        When it does not exist, or is a folder.
     """
     path = Path(path)
     if not path.is_file():

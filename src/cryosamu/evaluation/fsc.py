@@ -143,7 +143,7 @@ class _Products:
         return cls(f.real * g.real + f.imag * g.imag, f.real**2 + f.imag**2, g.real**2 + g.imag**2)
 
     def correlate(self, edges: NDArray[np.intp]) -> NDArray[np.float64]:
-        """Return the FSC of each bin; 0 where one side has nothing."""
+        """Return the FSC of the bins between `edges` [bins + 1]; 0 where one side is empty."""
         cross, first, second = (
             np.add.reduceat(values[: edges[-1]], edges[:-1], dtype=np.float64)
             for values in (self.cross, self.first, self.second)
@@ -154,7 +154,7 @@ class _Products:
 
 
 def smooth(spatial_frequency: NDArray[np.float64], fsc: NDArray[np.float64]) -> FscCurve:
-    """Return a curve, coarse to fine, smoothed at bins finer than 15 Å.
+    """Return a curve, both [bins], coarse to fine (1/Å), smoothed at bins finer than 15 Å.
 
     By the filter of A. Savitzky & M. J. E. Golay (1964), Anal. Chem. 36, 1627: half window 10
     bins, degree 2, mirrored at both ends. Ten bins or fewer stay as they are.

@@ -66,7 +66,10 @@ def local_resolutions(
 def first_crossing(
     fsc: NDArray[np.float64], diameter: float, nyquist: float, threshold: float
 ) -> float:
-    """Return d where a curve over shells i / diameter, i = 0, 1, …, falls below the threshold."""
+    """Return d (Å) where a curve [shells] at i / diameter, i = 0, 1, …, falls below the threshold.
+
+    `nyquist` (Å) where it never does; not a number where its first shell is none.
+    """
     if not np.isfinite(fsc[1]):
         return float("nan")
     below = np.flatnonzero(fsc[1:] < threshold)

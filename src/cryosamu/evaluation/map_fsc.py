@@ -69,9 +69,10 @@ def shell_correlations(
     voxel_size: tuple[float, float, float],
     width: float,
 ) -> NDArray[np.float64]:
-    """Return the FSC of two half-complex transforms in shells i · width, i = 0, 1, … .
+    """Return the FSC, [shells], of two half-complex transforms [nz, ny, nx // 2 + 1].
 
-    To the Nyquist limit of the coarsest axis; not a number where one side has nothing.
+    In shells i · width (1/Å), i = 0, 1, …, to the Nyquist limit of the coarsest axis; not a
+    number where one side has nothing.
     """
     fsc = _ratio(_shell_sums(first, second, shape, voxel_size, width), empty=float("nan"))
     return fsc[: max(int(0.5 / max(voxel_size) / width + 0.5) + 1, 2)]

@@ -82,7 +82,7 @@ def measure(data: FloatArray, reference: ModelReference, every_residue: bool = F
 def half_map_resolutions(
     first: FloatArray, second: FloatArray, reference: ModelReference
 ) -> NDArray[np.float64]:
-    """Return the local resolution (Å) of two half maps round each residue, FSC 0.143."""
+    """Return the local resolution, Å [residues], of half maps [nz, ny, nx], where FSC is 0.143."""
     return local_fsc.local_resolutions(
         first,
         second,

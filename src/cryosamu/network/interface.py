@@ -48,7 +48,12 @@ class EnhancementNetwork(nn.Module, ABC):
         """
 
     def require_shape(self, density: Tensor) -> None:
-        """Refuse an input that is not [batch, 1, z, y, x] with edges of whole strides."""
+        """Refuse an input that is not [batch, 1, z, y, x] with edges of whole strides.
+
+        Raises
+        ------
+        ValueError
+        """
         if density.ndim != 5 or density.shape[1] != 1:
             raise ValueError(f"density is [batch, 1, z, y, x], not {tuple(density.shape)}")
         if any(edge % self.stride for edge in density.shape[2:]):

@@ -189,7 +189,7 @@ def distance_to_atoms(atoms: Atoms, grid: Volume) -> NDArray[np.float64]:
 
 
 def soft_edge(distance: NDArray[np.float64], radius: float, width: float) -> FloatArray:
-    """Return 1 up to `radius`, 0 beyond `radius` + `width` (Å), a cosine between."""
+    """Return 1 at distances (Å, any shape) up to `radius`, 0 beyond + `width`, a cosine between."""
     phase = np.clip((distance - radius) / width, 0.0, 1.0)
     return np.asarray(0.5 + 0.5 * np.cos(np.pi * phase), np.float32)
 

@@ -43,7 +43,7 @@ def sharpen(volume: Volume, b_factor: float) -> Volume:
 
 
 def multiply_spectrum(volume: Volume, gain: NDArray[np.floating]) -> Volume:
-    """Return the map with its half-complex spectrum multiplied by a real `gain`."""
+    """Return the map with its half-complex spectrum [nz, ny, nx // 2 + 1] multiplied by `gain`."""
     spectrum = scipy.fft.rfftn(volume.data, workers=-1)
     spectrum *= gain
     data = scipy.fft.irfftn(spectrum, s=volume.shape, workers=-1, overwrite_x=True)

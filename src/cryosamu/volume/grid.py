@@ -60,7 +60,7 @@ def interpolation_matrix(old: int, new: int) -> FloatArray:
 
 
 def dirichlet_kernel(offset: NDArray[np.float64], top: int) -> NDArray[np.float64]:
-    """Return the sum over |h| <= top of exp(2πi h offset), a real kernel."""
+    """Return the sum over |h| <= top of exp(2πi h offset), real, in the shape of `offset`."""
     numerator = np.sin(np.pi * (2 * top + 1) * offset)
     denominator = np.sin(np.pi * offset)
     near = np.abs(denominator) < 1e-12

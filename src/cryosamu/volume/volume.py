@@ -89,7 +89,13 @@ class Volume:
         return nx * x, ny * y, nz * z
 
     def with_data(self, data: FloatArray) -> Volume:
-        """Return this frame around other voxels of the same shape."""
+        """Return this frame around other voxels of the same shape.
+
+        Raises
+        ------
+        ValueError
+            When the shape is another.
+        """
         if data.shape != self.data.shape:
             raise ValueError(f"shape {data.shape} does not fit a frame of shape {self.data.shape}")
         return replace(self, data=np.ascontiguousarray(data, dtype=np.float32))

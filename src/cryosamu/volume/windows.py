@@ -98,6 +98,11 @@ def plan_windows(
         Voxels at a window's inner faces of which nothing is kept.
     stride
         Windows begin at, and have edges of, multiples of this.
+
+    Raises
+    ------
+    ValueError
+        When no such windows cover the volume.
     """
     if min(shape) < 1 or stride < 1 or margin < 0 or window < smallest_window(margin, stride):
         raise ValueError(
@@ -177,6 +182,11 @@ def predict_in_windows(
     Returns
     -------
     float32 [nz, ny, nx].
+
+    Raises
+    ------
+    ValueError
+        When the plan is for another shape.
     """
     if data.shape != plan.shape:
         raise ValueError(f"a plan for {plan.shape} does not fit a volume of {data.shape}")

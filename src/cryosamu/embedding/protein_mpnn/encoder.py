@@ -55,7 +55,13 @@ class ProteinMPNN:
     def load(
         cls, weights: str | None, device: torch.device, precision: str = "float32"
     ) -> ProteinMPNN:
-        """Return the encoder with the shipped weights, or with those of a converted file."""
+        """Return the encoder with the shipped weights, or with those of a converted file.
+
+        Raises
+        ------
+        CheckpointError
+            When the file does not hold these weights.
+        """
         path = require_file(weights or SHIPPED_WEIGHTS, "weights file")
         network = ProteinMPNNEncoder()
         try:

@@ -193,7 +193,7 @@ def _farthest(neighbours: list[dict[int, float] | None], start: int) -> tuple[in
 
 
 def resampled(path: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return points every 3.8 Å of arc along a path, from its first point on."""
+    """Return points [m, 3] every 3.8 Å of arc along a path [n, 3] (Å), from its first point on."""
     steps = np.linalg.norm(np.diff(path, axis=0), axis=1)
     arc = np.concatenate([[0.0], np.cumsum(steps)])
     wanted = np.arange(0, arc[-1] + 1e-9, STEP)

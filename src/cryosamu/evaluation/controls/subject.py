@@ -140,7 +140,13 @@ class Subject:
 
     @cached_property
     def reference(self) -> ModelReference:
-        """What the model says of the map; to be asked for where there is a model."""
+        """What the model says of the map.
+
+        Raises
+        ------
+        ValueError
+            When there is no model: ask first.
+        """
         if self.structure is None:
             raise ValueError("there is no model")
         return ModelReference(self.volume, self.structure, self.resolution)

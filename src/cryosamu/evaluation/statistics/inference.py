@@ -33,7 +33,7 @@ def signed_rank_p(gains: NDArray[np.float64], failures: int = 0) -> float | None
 
 
 def holm(p_values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return p-values corrected for their number; NaNs stay and do not count.
+    """Return p-values [tests] corrected for their number; NaNs stay and do not count.
 
     S. Holm (1979), Scandinavian Journal of Statistics 6, 65-70.
     """
@@ -48,10 +48,10 @@ def holm(p_values: NDArray[np.float64]) -> NDArray[np.float64]:
 def clustered_interval(
     gains: NDArray[np.float64], clusters: NDArray[np.object_]
 ) -> tuple[float, float] | None:
-    """Return the BCa interval of the mean gain, 95 %, over whole clusters; None below three.
+    """Return the BCa interval of the mean of `gains` [maps], 95 %, over whole clusters [maps].
 
     B. Efron (1987), JASA 82, 171-185: maps of one sequence cluster are drawn together, since they
-    do not inform independently. Fixed seed.
+    do not inform independently. Fixed seed; None below three clusters.
     """
     _, places = np.unique(clusters.astype(str), return_inverse=True)
     sums, counts = np.bincount(places, gains), np.bincount(places).astype(float)

@@ -57,7 +57,7 @@ class Camera:
 
 
 def view_of(positions: NDArray[np.floating], margin: float, pixels: int) -> Camera:
-    """Return the fixed oblique view that holds all `positions` with `margin` Å around them."""
+    """Return the fixed oblique view that holds `positions` [n, 3] (Å) and `margin` Å around."""
     azimuth, elevation = math.radians(AZIMUTH_DEGREES), math.radians(ELEVATION_DEGREES)
     right = np.array([math.cos(azimuth), math.sin(azimuth), 0.0])
     backwards = np.array([-math.sin(azimuth), math.cos(azimuth), 0.0])

@@ -65,7 +65,7 @@ def _nearness(depth: NDArray[np.float64], solid: NDArray[np.bool_]) -> NDArray[n
 
 
 def averaged(picture: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
-    """Return the picture `factor` times smaller; opacity-weighted means smooth its edges."""
+    """Return the RGBA picture [rows, columns, 4] `factor` times smaller, its edges smoothed."""
     size = picture.shape[0] // factor
     blocks = picture.astype(np.float64).reshape(size, factor, size, factor, 4)
     opacity = blocks[..., 3].mean(axis=(1, 3))

@@ -46,7 +46,7 @@ def smooth_path(atoms: NDArray[np.float64], spacing: float) -> NDArray[np.float6
 def draw_tubes(
     pieces: list[tuple[int, NDArray[np.float64]]], camera: Camera, radius: float = TUBE_RADIUS
 ) -> Seen:
-    """Return the tubes as seen by the camera; `labels` tells the chain of each pixel.
+    """Return tubes along (chain, path [n, 3] in Å) as the camera sees them; `labels` are chains.
 
     Each tube is a dense row of spheres; the nearest sphere wins each pixel.
     """
