@@ -45,8 +45,17 @@ def main() -> None:
         print(f"cryosamu: {error}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
-        print("cryosamu: interrupted; finished work is kept.", file=sys.stderr)
+        _say_interrupted()
         sys.exit(130)
+    except SystemExit as ending:
+        # Typer 0.16 and newer end an interrupted command themselves, without a word.
+        if ending.__context__ and isinstance(ending.__context__.__cause__, KeyboardInterrupt):
+            _say_interrupted()
+        raise
     except MemoryError:
         print("cryosamu: there is not enough memory for this map.", file=sys.stderr)
         sys.exit(1)
+
+
+def _say_interrupted() -> None:
+    print("cryosamu: interrupted; finished work is kept.", file=sys.stderr)

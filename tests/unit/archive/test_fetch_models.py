@@ -109,6 +109,7 @@ def test_what_was_finished_before_an_interruption_stays(
     code, err = finish(process)
     assert code == (130 if how == signal.SIGINT else -signal.SIGKILL)
     assert err.count("Traceback") == 0
+    assert ("interrupted; finished work is kept." in err) == (how == signal.SIGINT)
     assert not (tmp_path / "fetches.parquet").exists()
 
     archive_of_models.requests.clear()
