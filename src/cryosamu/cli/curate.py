@@ -94,14 +94,18 @@ def curate_models(
     from cryosamu.config import read_config
     from cryosamu.curation.entry import entries_of
     from cryosamu.curation.stages import judge_models, survivors
+    from cryosamu.errors import CryosamuError
     from cryosamu.tables import CATALOGUE, CLUSTERS, DECISIONS, read_table, write_table
 
     settings = read_config(config).curation
     entries = entries_of(read_table(catalogue, CATALOGUE))
     passed = survivors(entries, read_table(decisions, DECISIONS))
-    judged, components = judge_models(
-        passed, read_fetched(fetches, "model"), settings, threads, output.parent
-    )
+    fetched = read_fetched(fetches, "model")
+    if passed and not fetched:
+        raise CryosamuError(
+            f"{fetches[0]}: holds no fetch of a model; run `cryosamu fetch models`."
+        )
+    judged, components = judge_models(passed, fetched, settings, threads, output.parent)
     write_table(clusters, components, CLUSTERS)
     write_table(output, judged, DECISIONS)
     _show_funnel(judged)
@@ -160,6 +164,7 @@ def curate_maps(
     from cryosamu.config import read_config
     from cryosamu.curation.entry import entries_of
     from cryosamu.curation.stages import judge_maps, survivors
+    from cryosamu.errors import CryosamuError
     from cryosamu.tables import CATALOGUE, CLUSTERS, DECISIONS, PAIRS, read_table, write_table
 
     settings = read_config(config).curation
@@ -167,10 +172,18 @@ def curate_maps(
     earlier = [read_table(path, DECISIONS) for path in decisions]
     components = read_table(clusters, CLUSTERS)
     names = dict(zip(components["emdb_id"], components["cluster"], strict=True))
-    passed = {
-        key: entry for key, entry in survivors(entries, pd.concat(earlier)).items() if key in names
-    }
-    judged, left = judge_maps(passed, read_measurements(measurements), names, settings)
+    passed = survivors(entries, pd.concat(earlier))
+    if strange := sorted(set(passed) - set(names)):
+        raise CryosamuError(
+            f"{clusters}: has no component of {strange[0]}, which the decisions let through; give "
+            "the decisions of `curate metadata` and `curate models`, and the components of that."
+        )
+    measured = read_measurements(measurements)
+    if passed and not measured:
+        raise CryosamuError(
+            f"{measurements[0]}: holds no measurement; run `cryosamu curate measure`."
+        )
+    judged, left = judge_maps(passed, measured, names, settings)
     everything = pd.concat([*earlier, judged], ignore_index=True)
     write_table(pairs, left, PAIRS)
     write_table(output, everything, DECISIONS)

@@ -125,7 +125,7 @@ def read_lock(path: Path | str) -> Lock:
     except ValidationError as error:
         fault = error.errors()[0]
         field = ".".join(str(part) for part in fault["loc"]) or "the whole file"
-        if field == "format":
+        if field == "format" and isinstance(fault["input"], int):
             raise CryosamuError(
                 f"{path}: has format {fault['input']!r}, where this software reads {FORMAT}; "
                 "use the version that its 'software' names."

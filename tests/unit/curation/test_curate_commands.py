@@ -203,3 +203,27 @@ def test_wrong_files_are_one_sentence_and_leave_nothing(folder, arguments, sente
     with pytest.raises(CryosamuError, match=sentence):
         run(*arguments)
     assert not (folder / "x").exists()
+
+
+def test_what_belongs_elsewhere_is_no_data_set_of_losses(folder):
+    whole_curation()
+    for name in ("models", "decisions", "pairs"):
+        (folder / f"{name}.parquet").unlink()
+    (folder / "nothing").mkdir()
+    write_table("empty.parquet", read_table("clusters.parquet", CLUSTERS)[:0], CLUSTERS)
+    models = (
+        *("curate", "models", "catalogue.parquet", "--decisions", "metadata.parquet"),
+        *("-o", "models.parquet", "--clusters", "c.parquet", "--config", "settings.yaml"),
+    )
+    maps = (
+        *("curate", "maps", "catalogue.parquet", "--decisions", "metadata.parquet"),
+        *("-o", "decisions.parquet", "--pairs", "pairs.parquet", "--config", "settings.yaml"),
+    )
+    with pytest.raises(CryosamuError, match="nothing: holds no fetch of a model"):
+        run(*models, "--fetches", "nothing")
+    with pytest.raises(CryosamuError, match=r"empty\.parquet: has no component of EMD-0101"):
+        run(*maps, "--clusters", "empty.parquet", "--measurements", "measurements")
+    with pytest.raises(CryosamuError, match="nothing: holds no measurement"):
+        run(*maps, "--clusters", "clusters.parquet", "--measurements", "nothing")
+    for name in ("models", "decisions", "pairs"):
+        assert not (folder / f"{name}.parquet").exists()

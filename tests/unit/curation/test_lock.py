@@ -213,6 +213,7 @@ def test_an_incomplete_data_set_is_not_locked(finished):
     [
         (lambda text: text.replace('"format": 1', '"format": 2'), "has format 2, where this"),
         (lambda text: text[: len(text) // 2], "is not a lock of a data set"),
+        (lambda text: '{"archive": {}}', "is not a lock of a data set \\('format': Field required"),
         (lambda text: text.replace('"bytes"', '"bites"', 1), "EMD-0201.map.bytes"),
         (lambda text: text.replace('"cluster"', '"kluster"'), "the lock has 'kluster'"),
         (lambda text: text.replace('"resolution": 4.2', '"resolution": "x"'), "wrong type"),
