@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import cryosamu
 from cryosamu import tables
 from cryosamu.report import pictures
 from cryosamu.report.inputs import Inputs
@@ -19,7 +20,7 @@ from cryosamu.volume.fourier import low_pass
 from cryosamu.volume.io import write_map
 from cryosamu.volume.volume import Volume
 
-MODELS = Path(tables.__file__).parent / "archive" / "embedded" / "files.rcsb.org" / "download"
+MODELS = Path(cryosamu.__file__).parent / "archive" / "embedded" / "files.rcsb.org" / "download"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 # A graphics card in software: what a machine without one needs to draw anything at all.
 FLAGS = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
