@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from cryosamu.archive.client import ArchiveClient
     from cryosamu.archive.fetch import Wanted
     from cryosamu.archive.record import FetchRecord
+    from cryosamu.config import ArchiveSettings
 
 EntryArgument = Annotated[str, typer.Argument(help="Such as EMD-3488.")]
 StoreOption = Annotated[
@@ -60,17 +61,11 @@ def fetch_map(
 
     As the workflow does: `cryosamu fetch map EMD-3488 --store store --record EMD-3488.json`
     """
-    from cryosamu.archive.client import ArchiveClient
     from cryosamu.archive.fetch import wanted_map
-    from cryosamu.archive.record import write_record
     from cryosamu.config import read_config
 
     settings = read_config(config).archive
-    with ArchiveClient(settings, store) as client:
-        wanted = wanted_map(emdb_id, settings, store)
-        outcome = _fetch_one(client, wanted, refresh, keep_failure=record is not None)
-    if record is not None:
-        write_record(record, outcome)
+    _fetch_alone(settings, wanted_map(emdb_id, settings, store), store, record, refresh)
 
 
 def fetch_model(
@@ -84,17 +79,11 @@ def fetch_model(
 
     Example: `cryosamu fetch model 5NI1`
     """
-    from cryosamu.archive.client import ArchiveClient
     from cryosamu.archive.fetch import wanted_model
-    from cryosamu.archive.record import write_record
     from cryosamu.config import read_config
 
     settings = read_config(config).archive
-    with ArchiveClient(settings, store) as client:
-        wanted = wanted_model(pdb_id, settings, store)
-        outcome = _fetch_one(client, wanted, refresh, keep_failure=record is not None)
-    if record is not None:
-        write_record(record, outcome)
+    _fetch_alone(settings, wanted_model(pdb_id, settings, store), store, record, refresh)
 
 
 def fetch_models(
@@ -163,6 +152,19 @@ def fetch_half_maps(
             outcomes = [_fetch_one(client, one, refresh, keep_failure=keep) for one in wanted]
     if record is not None:
         write_records(record, outcomes)
+
+
+def _fetch_alone(
+    settings: ArchiveSettings, wanted: Wanted, store: Path, record: Path | None, refresh: bool
+) -> None:
+    """Fetch a file with a client of its own, and write its record where one is wanted."""
+    from cryosamu.archive.client import ArchiveClient
+    from cryosamu.archive.record import write_record
+
+    with ArchiveClient(settings, store) as client:
+        outcome = _fetch_one(client, wanted, refresh, keep_failure=record is not None)
+    if record is not None:
+        write_record(record, outcome)
 
 
 def _fetch_one(
