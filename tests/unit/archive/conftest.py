@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
-from hostile_server import HostileServer, hostile_server
+from hostile_server import HostileServer, running
 from tiny_archive import TinyArchive
 
 from cryosamu.archive import server as server_module
@@ -60,7 +60,7 @@ def snapshot(tmp_path) -> Snapshot:
 
 @pytest.fixture
 def hostile() -> Iterator[HostileServer]:
-    with hostile_server() as server:
+    with running(HostileServer()) as server:
         yield server
 
 

@@ -9,14 +9,14 @@ import threading
 import time
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from email.utils import formatdate
 from functools import cache
 from http.client import HTTPConnection, IncompleteRead
 from http.server import ThreadingHTTPServer
 
-from hostile_server import Behaviour, Handler, chunked, give, page, status
+from hostile_server import Behaviour, Handler, chunked, give, page, running, status
 from tiny_archive import incompressible
 
 Fault = Callable[[bytes], Behaviour]
@@ -187,14 +187,7 @@ class _SpoilingHandler(Handler):
             connection.close()
 
 
-@contextmanager
 def hostile_archive(
     upstream: str, schedule: Callable[[str, int], Sequence[str]]
-) -> Iterator[HostileArchive]:
-    server = HostileArchive(upstream, schedule)
-    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-    try:
-        yield server
-    finally:
-        server.shutdown()
-        server.server_close()
+) -> AbstractContextManager[HostileArchive]:
+    return running(HostileArchive(upstream, schedule))

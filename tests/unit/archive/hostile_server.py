@@ -7,8 +7,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TypeVar
 
 Behaviour = Callable[["Handler"], None]
+
+
+Server = TypeVar("Server", bound=ThreadingHTTPServer)
 
 
 class HostileServer(ThreadingHTTPServer):
@@ -58,8 +62,8 @@ class Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def hostile_server() -> Iterator[HostileServer]:
-    server = HostileServer()
+def running(server: Server) -> Iterator[Server]:
+    """Serve from a thread for the length of a with block."""
     threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     try:
         yield server

@@ -8,7 +8,7 @@ from email.utils import formatdate
 
 import pytest
 import requests
-from hostile_server import chunked, give, hostile_server, page, status
+from hostile_server import HostileServer, chunked, give, page, running, status
 
 from cryosamu.archive.client import RefusalError
 from cryosamu.archive.redirects import ElsewhereError, redirect_target, trusted_origins
@@ -115,7 +115,7 @@ def test_a_redirect_within_the_archive_is_followed(ask, hostile, code):
 
 
 def test_a_redirect_elsewhere_is_refused_and_not_asked(ask, hostile):
-    with hostile_server() as elsewhere:
+    with running(HostileServer()) as elsewhere:
         elsewhere.behaviours["host/a"] = [ANSWER]
         target = f"{elsewhere.url}/host/a"
         with pytest.raises(RefusalError, match=f"{HERE}: redirects to {target}, which is none"):

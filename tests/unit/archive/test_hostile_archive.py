@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from hostile_archive import ANY, LASTING, PASSING, hostile_archive
-from hostile_server import give, hostile_server
+from hostile_server import HostileServer, give, running
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_archive import incompressible
@@ -165,7 +165,7 @@ def test_what_does_not_pass_is_lost_by_name_and_comes_back(healthy, expected, tm
 )
 def test_whatever_passes_the_bytes_are_the_archives(size, faults):
     data = gzip.compress(incompressible(size), mtime=0)
-    with hostile_server() as server, tempfile.TemporaryDirectory() as folder:
+    with running(HostileServer()) as server, tempfile.TemporaryDirectory() as folder:
         haste = {"retries": 3, "seconds_between_requests": 0, "timeout_seconds": 0.4}
         known = ArchiveSettings(mirror_root=server.url, emdb_files=("https://host",), **haste)
         wanted = wanted_map("EMD-93", known, Path(folder))

@@ -6,9 +6,13 @@ import gemmi
 import numpy as np
 import pytest
 import torch
+from typer.testing import CliRunner
 
+from cryosamu.cli import embed as command
+from cryosamu.cli.options import application
 from cryosamu.embedding.esm_if1.weights import build_network
 from cryosamu.embedding.protein_mpnn.encoder import ProteinMPNN
+from cryosamu.errors import CryosamuError
 from cryosamu.structure.model import ProteinChain, protein_chains, read_model
 
 DATA = Path(__file__).parent / "data"
@@ -17,6 +21,21 @@ DATA = Path(__file__).parent / "data"
 @pytest.fixture(autouse=True)
 def one_thread():
     torch.set_num_threads(1)
+
+
+@pytest.fixture
+def run():
+    """Return a function that calls `cryosamu embed` and raises what it refuses."""
+    root = application()
+    command.register(root)
+
+    def invoke(*arguments):
+        result = CliRunner().invoke(root, [str(argument) for argument in arguments])
+        if isinstance(result.exception, CryosamuError):
+            raise result.exception
+        return result
+
+    return invoke
 
 
 @pytest.fixture(scope="session")

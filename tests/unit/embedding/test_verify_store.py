@@ -4,10 +4,7 @@ import shutil
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
-from cryosamu.cli import embed as command
-from cryosamu.cli.options import application
 from cryosamu.config import EmbeddingSettings
 from cryosamu.embedding.embed import embed_model
 from cryosamu.embedding.store import EmbeddingStore, read_entry
@@ -70,20 +67,6 @@ def test_entries_of_other_code_are_not_encoded_again(store, protein_mpnn, monkey
     monkeypatch.setattr(protein_mpnn, "code_version", "another")
     report = verify_store(store, protein_mpnn, sample=3)
     assert (report.entries, report.encoded_again, report.faults) == (3, 0, ())
-
-
-@pytest.fixture
-def run():
-    root = application()
-    command.register(root)
-
-    def invoke(*arguments):
-        result = CliRunner().invoke(root, [str(argument) for argument in arguments])
-        if isinstance(result.exception, CryosamuError):
-            raise result.exception
-        return result
-
-    return invoke
 
 
 def test_the_command_ends_with_status_1_at_a_fault(run, store):

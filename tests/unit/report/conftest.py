@@ -1,10 +1,10 @@
 from dataclasses import replace
 
-import gemmi
 import numpy as np
 import pandas as pd
 import pytest
 from parsed_page import HOSTILE, Page
+from strand import write_strand
 
 from cryosamu import tables
 from cryosamu.config import parse_config
@@ -169,22 +169,8 @@ def small_pictures(monkeypatch):
 def pairing(tmp_path_factory):
     """A short strand of residues, its map, and the map squared as the enhanced one."""
     tmp_path = tmp_path_factory.mktemp("pairing")
-    structure = gemmi.Structure()
-    chain = gemmi.Chain("A")
-    for place in range(6):
-        residue = gemmi.Residue()
-        residue.name, residue.seqid = "ALA", gemmi.SeqId(place + 1, " ")
-        residue.entity_type = gemmi.EntityType.Polymer
-        for name, shift in (("N", -1.2), ("CA", 0.0), ("C", 1.2)):
-            atom = gemmi.Atom()
-            atom.name, atom.element = name, gemmi.Element(name[0])
-            atom.pos = gemmi.Position(10 + 3.6 * place + shift, 14, 14)
-            residue.add_atom(atom)
-        chain.add_residue(residue)
-    structure.add_model(gemmi.Model(1))
-    structure[0].add_chain(chain)
     model = tmp_path / "1AAA.pdb"
-    structure.write_pdb(str(model))
+    write_strand(model, residues=6, start=(10, 14, 14))
     grid = Volume(np.zeros((28, 28, 38), np.float32), (1.0, 1.0, 1.0))
     density = simulate_density(heavy_atoms(read_model(model)), grid, 1.5)
     write_map(tmp_path / "deposited.mrc", density, "made")

@@ -1,10 +1,10 @@
 from pathlib import Path
 
-import gemmi
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from strand import write_strand
 
 from cryosamu.errors import MapError, ModelError
 from cryosamu.report.drawing import slices
@@ -222,22 +222,8 @@ class TestSlices:
 
 @pytest.fixture
 def model(tmp_path):
-    structure = gemmi.Structure()
-    part = gemmi.Chain("A")
-    for place in range(8):
-        residue = gemmi.Residue()
-        residue.name, residue.seqid = "ALA", gemmi.SeqId(place + 1, " ")
-        residue.entity_type = gemmi.EntityType.Polymer
-        for name, shift in (("N", -1.2), ("CA", 0.0), ("C", 1.2)):
-            atom = gemmi.Atom()
-            atom.name, atom.element = name, gemmi.Element(name[0])
-            atom.pos = gemmi.Position(8 + 3.6 * place + shift, 20, 20)
-            residue.add_atom(atom)
-        part.add_residue(residue)
-    structure.add_model(gemmi.Model(1))
-    structure[0].add_chain(part)
     path = tmp_path / "model.pdb"
-    structure.write_pdb(str(path))
+    write_strand(path, residues=8, start=(8, 20, 20))
     return path
 
 
