@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +13,7 @@ from cryosamu.errors import CryosamuError
 
 if TYPE_CHECKING:
     from cryosamu.evaluation.entry import Judged
+    from cryosamu.evaluation.methods import MethodMap, Setting
     from cryosamu.evaluation.reference import ModelReference
 
 _COLUMNS = {
@@ -80,6 +81,7 @@ def judge(
     """
     from cryosamu.config import read_config
     from cryosamu.evaluation.entry import judge_entry
+    from cryosamu.evaluation.methods import read_finished
     from cryosamu.evaluation.reference import ModelReference
     from cryosamu.structure.model import read_model
     from cryosamu.volume.io import read_map
@@ -87,6 +89,8 @@ def judge(
     finished, halves = _finished_maps(method or []), _half_maps(half_map or [], per_residue)
     settings = read_config(config).evaluation
     deposited, structure = read_map(map_path), read_model(model_path)
+    # Before anything is measured: a half map that is not there must not cost the rest.
+    half_data = [read_finished(path, deposited) for path in halves]
     try:
         judged = judge_entry(
             deposited,
@@ -100,11 +104,11 @@ def judge(
     except CryosamuError as error:
         raise type(error)(f"{map_path} and {model_path}: {error}") from error
     typer.echo(_page(judged))
-    for note in _notes(judged):
+    for note in (*_notes(judged), *_resampled(zip(halves, half_data, strict=True))):
         typer.echo(f"note: {note}", err=True)
     if per_residue is not None:
         reference = ModelReference(deposited, structure, resolution)
-        _write_residues(per_residue, judged, reference, halves, (emdb_id, pdb_id))
+        _write_residues(per_residue, judged, reference, half_data, (emdb_id, pdb_id))
     _write_tables(judged, table, curves, emdb_id, pdb_id)
     if json_path is not None:
         given = {"resolution": resolution, "contour": contour, **settings.model_dump(mode="json")}
@@ -161,6 +165,8 @@ def _notes(judged: Sequence[Judged]) -> Iterator[str]:
             continue
         if "error" in one.settings:
             yield f"{one.method} failed: {one.settings['error']}"
+        if "resampled_from" in one.settings:
+            yield f"{one.method} {_interpolated(one.settings)}"
         for name in ("masked", "unmasked"):
             first_bin = one.settings.get(f"d_fsc_05_{name}_extrapolated_from")
             if first_bin is not None:
@@ -168,6 +174,19 @@ def _notes(judged: Sequence[Judged]) -> Iterator[str]:
                     f"{one.method}: FSC-0.5 {name} is extrapolated, as cctbx does; the curve is "
                     f"below 0.5 from {first_bin:.2f} Å on."
                 )
+
+
+def _resampled(halves: Iterable[tuple[Path, MethodMap]]) -> Iterator[str]:
+    for path, half in halves:
+        if "resampled_from" in half.settings:
+            yield f"half map {path} {_interpolated(half.settings)}"
+
+
+def _interpolated(settings: Mapping[str, Setting]) -> str:
+    return (
+        f"lies on another grid ({settings['resampled_from']}) and was interpolated; it reaches "
+        f"{100 * float(settings['covered']):.0f} % of the deposited map."
+    )
 
 
 def _write_tables(
@@ -188,19 +207,18 @@ def _write_residues(
     path: Path,
     judged: Sequence[Judged],
     reference: ModelReference,
-    halves: tuple[Path, ...],
+    halves: Sequence[MethodMap],
     ids: tuple[str, str],
 ) -> None:
     from cryosamu.evaluation.measurement import half_map_resolutions
-    from cryosamu.evaluation.methods import read_finished
     from cryosamu.evaluation.rows import residues_table
     from cryosamu.files import atomic_path
     from cryosamu.tables import RESIDUES, write_table
 
     resolutions = None
     if halves:
-        first, second = (read_finished(half, reference.grid).data for half in halves)
-        resolutions = half_map_resolutions(first, second, reference)
+        first, second = halves
+        resolutions = half_map_resolutions(first.data, second.data, reference)
     table = residues_table(judged, reference.residues, *ids, resolutions)
     if path.suffix == ".parquet":
         write_table(path, table, RESIDUES)

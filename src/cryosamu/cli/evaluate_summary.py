@@ -78,7 +78,10 @@ def summary(
     compared = summarise(paired).assign(reference=reference)
     medians = None
     if curves:
-        medians = median_curves(pd.concat([read_table(path, CURVES) for path in curves]))
+        drawn = pd.concat([read_table(path, CURVES) for path in curves])
+        if drawn.empty:
+            raise CryosamuError("the tables of --curves hold no rows: no curve was measured.")
+        medians = median_curves(drawn)
     if output.suffix == ".parquet":
         write_table(output, compared, SUMMARY)
     else:

@@ -18,6 +18,8 @@ MINIMUM_INSIDE = 0.1
 """Share of the atoms that must lie in the box for a comparison to mean anything."""
 
 _NYQUIST_TOLERANCE = 0.01
+_FEWEST_PERIODS = 2
+"""Resolutions that the shortest edge of the box must hold: coarser, nothing is left to compare."""
 
 
 def check_comparable(volume: Volume, structure: gemmi.Structure, resolution: float) -> None:
@@ -26,7 +28,7 @@ def check_comparable(volume: Volume, structure: gemmi.Structure, resolution: flo
     Raises
     ------
     MapError
-        When the map is too coarse to hold `resolution`, or the resolution is not positive.
+        When the map's voxels or box cannot hold `resolution`, or it is not positive.
     ModelError
         When fewer than a tenth of the atoms are in the box, or an atom has no place.
     """
@@ -37,6 +39,17 @@ def check_comparable(volume: Volume, structure: gemmi.Structure, resolution: flo
             "an atom of the model has a position, B factor or occupancy that is not a number; "
             "check the file."
         )
+    check_inside(volume, structure)
+
+
+def check_inside(volume: Volume, structure: gemmi.Structure) -> None:
+    """Refuse a model that is elsewhere.
+
+    Raises
+    ------
+    ModelError
+        When fewer than a tenth of the atoms are in the box.
+    """
     share = atoms_inside(volume, structure)
     if share < MINIMUM_INSIDE:
         raise ModelError(
@@ -46,12 +59,13 @@ def check_comparable(volume: Volume, structure: gemmi.Structure, resolution: flo
 
 
 def check_resolution(volume: Volume, resolution: float) -> None:
-    """Refuse a resolution in Å that is none, or that the map's voxels cannot hold.
+    """Refuse a resolution in Å that is none, or that the map's voxels or box cannot hold.
 
     Raises
     ------
     MapError
-        When it is not positive, or finer than twice the voxel size.
+        When it is not positive, finer than twice the voxel size, or coarser than half the shortest
+        edge of the box.
     """
     if not 0 < resolution < np.inf:
         raise MapError(f"the resolution must be a positive number of Å, not {resolution:g}.")
@@ -60,6 +74,11 @@ def check_resolution(volume: Volume, resolution: float) -> None:
         raise MapError(
             f"a resolution of {resolution:g} Å is finer than this map's voxels can hold "
             f"({nyquist:.2f} Å); check the resolution and the voxel size."
+        )
+    if resolution * _FEWEST_PERIODS > min(volume.box):
+        raise MapError(
+            f"a resolution of {resolution:g} Å is too coarse for a box of {min(volume.box):.0f} Å; "
+            "check the resolution and the voxel size."
         )
 
 

@@ -18,6 +18,9 @@ from cryosamu.tables import CURVES, EVALUATION, read_table
 from cryosamu.volume.io import write_map
 
 RESOLUTION = 4.0
+WITH_A_HALF_MAP_MISSING = (
+    "--per-residue", "never.csv", "--half-map", "none.mrc", "--half-map", "map.mrc",
+)  # fmt: skip
 PROGRAM = """
 import sys
 from cryosamu.cli import evaluate, main
@@ -116,7 +119,13 @@ def test_the_word_map_may_be_given_and_options_may_come_first(folder, arguments)
     ("arguments", "sentence"),
     [
         (("map.mrc", "model.cif", "--resolution", "-3"), "resolution must be a positive number"),
+        (("map.mrc", "model.cif", "--resolution", "30"), "too coarse for a box of 43 Å"),
         (("map.mrc", "away.pdb", "--resolution", "4"), "the model lies outside the map"),
+        (("build", "map.mrc", "away.pdb"), "the model lies outside the map"),
+        (
+            ("map.mrc", "model.cif", "--resolution", "4", *WITH_A_HALF_MAP_MISSING),
+            "none.mrc: this map does not exist",
+        ),
         (("none.mrc", "model.cif", "--resolution", "4"), "none.mrc: this map does not exist"),
         (("map.mrc", "map.mrc", "--resolution", "4"), "map.mrc: holds no atoms"),
     ],
@@ -127,7 +136,23 @@ def test_bad_input_ends_in_one_sentence(folder, tmp_path, arguments, sentence):
     assert done.returncode == 1
     assert sentence in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
+    assert not done.stdout
     assert not list(tmp_path.iterdir())
+
+
+def test_maps_of_other_grids_are_told(folder, tmp_path):
+    grid = empty((46, 44, 42), (1.04, 1.04, 1.03), (10.0, 20.0, 30.0))
+    write_map(tmp_path / "fine.mrc", noise(grid), "a test")
+    done = run(
+        "map.mrc", "model.cif", "--resolution", RESOLUTION, "--per-residue", tmp_path / "r.csv",
+        "--method", f"mine={tmp_path / 'fine.mrc'}", "--half-map", "map.mrc",
+        "--half-map", tmp_path / "fine.mrc",
+        folder=folder,
+    )  # fmt: skip
+    told = [line for line in done.stderr.splitlines() if "lies on another grid" in line]
+    assert [line.split(" lies")[0] for line in told] == [
+        "note: mine", f"note: half map {tmp_path / 'fine.mrc'}"
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(

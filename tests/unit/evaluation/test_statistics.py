@@ -158,6 +158,7 @@ def test_clusters_come_from_the_split():
     ("table", "sentence"),
     [
         (many([0.1]).query("method == 'mine'"), "no method 'low_pass'; they have mine"),
+        (many([0.1]).iloc[:0], "hold no rows"),
         (many([0.1]).query("method == 'low_pass'"), "no method beside 'low_pass'"),
         (pd.concat([many([0.1]), many([0.1])]), "cc_mask of low_pass for EMD-0 more than once"),
     ],

@@ -14,6 +14,7 @@ import pandas as pd
 from cryosamu.errors import CryosamuError
 from cryosamu.evaluation.building import chain_comparison, trace_scores
 from cryosamu.evaluation.building.builders import build_model
+from cryosamu.evaluation.frame import check_inside
 from cryosamu.evaluation.measurement import Setting
 from cryosamu.structure.model import read_model
 from cryosamu.volume.io import read_map
@@ -79,6 +80,7 @@ def _trace(map_path: Path, model_path: Path) -> BuildRecord:
     volume, structure = read_map(map_path), read_model(model_path)
     began = time.perf_counter()
     try:
+        check_inside(volume, structure)
         _, scores = trace_scores.trace_and_score(volume, structure)
     except CryosamuError as error:
         raise type(error)(f"{map_path} and {model_path}: {error}") from error

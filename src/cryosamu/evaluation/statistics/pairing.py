@@ -37,8 +37,11 @@ def paired_values(
     Raises
     ------
     CryosamuError
-        When the reference is not among the methods, stands alone, or a row is there twice.
+        When there are no rows, the reference is not among the methods or stands alone, or a row is
+        there twice.
     """
+    if evaluation.empty:
+        raise CryosamuError("the tables hold no rows: no map was judged.")
     key = [*ENTRY, "metric", "low_passed"]
     twice = evaluation[evaluation.duplicated([*key, "method"])]
     if len(twice):
