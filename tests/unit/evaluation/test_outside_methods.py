@@ -271,8 +271,12 @@ def test_a_failure_is_counted_with_its_own_reason_where_maps_are_judged(
     assert record["provenance"]["inputs"]["map"]["name"] == "map.mrc.gz"
 
 
-def test_what_is_no_record_is_refused(folder, tmp_path):
-    (tmp_path / "other.json").write_text("{}")
+@pytest.mark.parametrize(
+    "text",
+    ["{}", "[]", '{"status": "ok", "error": null, "map": "../map.mrc"}', '{"status": "ok"}'],
+)
+def test_what_is_no_record_is_refused(tmp_path, text):
+    (tmp_path / "other.json").write_text(text)
     with pytest.raises(CryosamuError, match=r"other\.json: is not the record of a method"):
         read_finished(tmp_path / "other.json", Volume(np.ones((2, 2, 2), np.float32), (1, 1, 1)))
 

@@ -62,15 +62,15 @@ def map_of_record(path: Path) -> Path:
     require_file(path, "record of a method")
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-        status, reason, name = record["status"], record["error"], record["map"]
+        if record["status"] != "ok":
+            raise CryosamuError(str(record["error"]))
+        # A plain name: a record cannot lead out of its folder.
+        return path.with_name(str(record["map"]))
     except (ValueError, KeyError, TypeError) as error:
         raise CryosamuError(
             f"{path}: is not the record of a method; name the map itself, or make it with "
             "'cryosamu evaluate method'."
         ) from error
-    if status != "ok":
-        raise CryosamuError(str(reason))
-    return path.with_name(name)
 
 
 def on_same_grid(volume: Volume, deposited: Volume) -> bool:
