@@ -161,6 +161,11 @@ def _check(
         raise CryosamuError(
             "nowhere to write: give -o FILE.npz, --pooled FILE.safetensors, or --store FOLDER."
         )
+    for path, suffix in ((output, ".npz"), (pooled, ".safetensors")):
+        if path is not None and path.suffix != suffix:
+            raise CryosamuError(
+                f"{path}: would hold another format than its name says; end it in {suffix}."
+            )
     if output is not None and len(models) > 1:
         raise CryosamuError(
             f"-o takes one model, and there are {len(models)}; use --pooled with --store, or call "

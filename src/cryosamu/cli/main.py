@@ -48,7 +48,7 @@ def main() -> None:
         _say_interrupted()
         sys.exit(130)
     except SystemExit as ending:
-        # Typer 0.16 and newer end an interrupted command themselves, without a word.
+        # Typer ends an interrupted command itself, without a word.
         if ending.__context__ and isinstance(ending.__context__.__cause__, KeyboardInterrupt):
             _say_interrupted()
         raise

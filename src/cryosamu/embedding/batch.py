@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import multiprocessing
+import signal
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import contextmanager
 from functools import cache
 from itertools import islice
 from pathlib import Path
@@ -26,7 +28,8 @@ def embed_models(
     """Yield the embedding of each model in the order given, whatever the number of workers.
 
     Each worker is a process of its own with one thread and its own copy of the weights. Few
-    results wait at a time, so that memory does not grow with the number of models.
+    results wait at a time, so that memory does not grow with the number of models. An interrupt
+    lets each worker finish the models it has begun.
 
     Parameters
     ----------
@@ -51,13 +54,24 @@ def embed_models(
         try:
             while True:
                 free = _WAITING_PER_WORKER * workers - len(waiting)
-                for path in islice(remaining, free):
-                    waiting.append(executor.submit(_embed, path, settings.model_dump_json()))
+                with _held_interrupts():
+                    for path in islice(remaining, free):
+                        waiting.append(executor.submit(_embed, path, settings.model_dump_json()))
                 if not waiting:
                     return
                 yield waiting.popleft().result()
         finally:
             executor.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def _held_interrupts() -> Iterator[None]:
+    """Start processes that Ctrl-C does not reach: the parent ends them when their model is done."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _start() -> None:

@@ -1,13 +1,13 @@
 import os
+import signal
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
-from cryosamu.cli import embed as command
-from cryosamu.cli.options import application
 from cryosamu.embedding.store import EmbeddingStore
 from cryosamu.embedding.tokens import read_tokens, read_tokens_header
 from cryosamu.embedding.verify import StoreReport, verify_store
@@ -21,20 +21,6 @@ root = application()
 embed.register(root)
 root()
 """
-
-
-@pytest.fixture
-def run():
-    root = application()
-    command.register(root)
-
-    def invoke(*arguments):
-        result = CliRunner().invoke(root, [str(argument) for argument in arguments])
-        if isinstance(result.exception, CryosamuError):
-            raise result.exception
-        return result
-
-    return invoke
 
 
 @pytest.fixture
@@ -158,6 +144,29 @@ def test_a_fault_in_a_worker_is_one_sentence(run, model_path, write_model, confi
     assert not (tmp_path / "t.safetensors").exists()
 
 
+def test_an_interrupt_reaches_the_command_and_not_its_workers(model_path, config, tmp_path):
+    models = [tmp_path / f"copy{number}.pdb" for number in range(6)]
+    for path in models:
+        path.write_bytes(model_path.read_bytes())
+    output = tmp_path / "t.safetensors"
+    process = subprocess.Popen(
+        [sys.executable, "-c", SCRIPT, *models, "--pooled", output, "--config", config,
+         "--workers", "2"],
+        stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    deadline = time.monotonic() + 60
+    # The tracker of multiprocessing's resources is a child, too.
+    while len(children.read_text().split()) < 3 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    time.sleep(0.5)
+    os.killpg(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in err
+    assert not output.exists()
+
+
 def test_processes_that_share_a_store_agree(run, model_path, second_model, config, tmp_path):
     store = tmp_path / "store"
     outputs = [tmp_path / f"{number}.safetensors" for number in range(2)]
@@ -182,6 +191,9 @@ def test_what_makes_no_sense_is_one_sentence(run, model_path, second_model, tmp_
         run("--pooled", tmp_path / "t.safetensors")
     with pytest.raises(CryosamuError, match="-o takes one model, and there are 2"):
         run(model_path, second_model, "-o", tmp_path / "out.npz")
+    for option, name in (("-o", "out.safetensors"), ("--pooled", "out.npz")):
+        with pytest.raises(CryosamuError, match=f"{name}: would hold another format"):
+            run(model_path, option, tmp_path / name)
     with pytest.raises(CryosamuError, match="goes by the same name, OTHER, as"):
         run(second_model, second_model.with_suffix(".cif"), "--pooled", tmp_path / "t.safetensors")
 
