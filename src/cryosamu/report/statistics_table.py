@@ -12,7 +12,8 @@ SIGNIFICANT = 0.05
 
 
 def statistics_table(summary: pd.DataFrame) -> Table:
-    """Return one row a method, metric, filter and resolution bin of `tables.SUMMARY`."""
+    """Return one row a method, metric, filter and resolution bin that holds maps."""
+    summary = summary[summary["maps"] > 0]
     references = ", ".join(method_label(str(name)) for name in summary["reference"].unique())
     known = {
         "method": ordered(set(summary["method"]), METHOD_LABELS),

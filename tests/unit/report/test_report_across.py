@@ -52,10 +52,11 @@ class TestCharts:
 
 @pytest.fixture
 def summary():
-    """Two metrics; the first gain is sure, the second is not, and one has too few clusters."""
+    """Two metrics; one gain is sure, one is not, one has too few clusters, one bin is empty."""
     rows = [
         ("cc_mask", "all", 9, 1, 0.61, 0.58, 0.03, 0.031, 0.01, 0.05, 8, 0, 2, 0.01),
         ("cc_mask", "5-6", 2, 0, 0.60, 0.59, 0.01, 0.012, None, None, 1, 1, 0, None),
+        ("cc_mask", "7-8", 0, 0, None, None, None, None, None, None, 0, 0, 0, None),
         ("cc_box", "all", 9, 0, 0.70, 0.70, -0.002, -0.001, -0.01, 0.004, 4, 0, 5, 0.8),
     ]
     names = [
@@ -91,7 +92,7 @@ class TestStatistics:
     def test_is_read_from_its_file(self, tmp_path, summary):
         tables.write_table(tmp_path / "s.parquet", summary, tables.SUMMARY)
         read = read_inputs(InputFiles(summary=tmp_path / "s.parquet"))
-        assert len(read.summary) == 3
+        assert len(read.summary) == 4
         assert [name for name, _ in read.files] == ["s.parquet"]
 
 
