@@ -2,11 +2,12 @@
 
 Every map of a folder with an index.json (map, model, resolution, part, kind): baselines, the
 network with the deposited model's embedding, without any, with that embedding shuffled, and with
-another protein's; correlation and map-model FSC of each, as it is and low-passed to the reported
-resolution. Rows of `tables.EVALUATION` (the metrics that are measured here), and Markdown tables on
-standard output. Time is CPU seconds of this process alone.
+another protein's; every metric of each, as it is and low-passed to the reported resolution, and the
+nine controls. Writes the rows of `tables.EVALUATION`, Markdown tables on standard output, and into
+the folder of --worked the maps, the other tables and report.html. Time is CPU seconds of this
+process alone.
 
-    OMP_NUM_THREADS=1 python benchmarks/real_maps.py ../shared/data/maps \
+    OMP_NUM_THREADS=1 python benchmarks/real_maps.py ../shared/data/maps --worked real_maps \
         --output benchmarks/results/real_maps.parquet > tables.md
 """
 
@@ -16,8 +17,7 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -25,19 +25,22 @@ import pandas as pd
 import torch
 
 from cryosamu.config import EmbeddingSettings, EnhancementSettings, EvaluationSettings
+from cryosamu.enhancement.starter import starter_checkpoint
 from cryosamu.enhancement.trial import trial_of
 from cryosamu.errors import CryosamuError
-from cryosamu.evaluation.correlation import correlations
-from cryosamu.evaluation.fsc import model_fsc
-from cryosamu.evaluation.methods import BASELINES, FLOORS, make_baseline, make_floor
-from cryosamu.evaluation.reference import ModelReference
+from cryosamu.evaluation.controls.run import controls_table, run_controls
+from cryosamu.evaluation.entry import judge_entry
+from cryosamu.evaluation.methods import BASELINES, FLOORS
+from cryosamu.evaluation.rows import curves_table, evaluation_table
 from cryosamu.evaluation.statistics.pairing import paired_values
 from cryosamu.evaluation.statistics.summary import ALL, summarise
-from cryosamu.files import atomic_path
+from cryosamu.report.inputs import InputFiles, read_inputs
+from cryosamu.report.page import write_report
+from cryosamu.report.pairing import Pairing
 from cryosamu.structure.model import heavy_atoms, read_model
-from cryosamu.volume.fourier import low_pass
-from cryosamu.volume.io import read_map
-from cryosamu.volume.volume import FloatArray, Volume
+from cryosamu.tables import CATALOGUE, CONTROLS, CURVES, EVALUATION, SPLIT, SUMMARY, write_table
+from cryosamu.volume.io import read_map, write_map
+from cryosamu.volume.volume import Volume
 
 CONDITIONS = {
     "enhanced": "true",
@@ -54,55 +57,117 @@ COLUMNS = (
 MEANT_FOR = (3.8, 8.0)
 LARGEST = 3_000_000
 """Voxels above which a map is cropped to its model and 16 Å round it."""
+TITLE = "The starter checkpoint on real maps"
+NOTE = (
+    "Parts of EMDB maps that the network has not seen. Most are cut out and masked round their "
+    "model, as each says: that inflates CC_box, CC_peaks and the unmasked FSC of whatever keeps "
+    "the mask, so compare CC_mask and the masked FSC. The model that is told is the deposited one."
+)
+
+
+@dataclass(frozen=True)
+class Part:
+    """What was found of one map."""
+
+    evaluation: pd.DataFrame
+    curves: pd.DataFrame
+    controls: pd.DataFrame
+    listed: dict
+    pairing: Pairing
 
 
 def main() -> None:
-    """Measure, write the table, print the Markdown."""
+    """Measure, write tables, maps and page, print the Markdown."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--output", type=Path, required=True, help="evaluation table to keep")
+    parser.add_argument("--worked", type=Path, required=True, help="folder for all else")
     parser.add_argument("--only", help="entries whose name contains this")
     given = parser.parse_args()
     index = given.folder / "index.json"
     if not index.is_file():
         sys.exit(f"{index}: is not there; these real maps are not part of the repository.")
     torch.set_num_threads(1)
-    frames = []
+    given.worked.mkdir(parents=True, exist_ok=True)
+    parts = []
     for entry in json.loads(index.read_text()):
         name = f"{entry['emdb']} {entry['part']}"
         if given.only is None or given.only in name:
-            frames.append(pd.DataFrame(list(rows_of(entry, name, given.folder.parent))))
+            parts.append(measured(entry, name, given.folder.parent, given.worked))
             print(f"{name}: {time.process_time():.0f} CPU s so far", file=sys.stderr)
-            table = pd.concat(frames, ignore_index=True)
-            with atomic_path(given.output) as temporary:
-                table.to_parquet(temporary, index=False)
+    draw(parts, given.worked)
+    table = pd.concat([part.evaluation for part in parts], ignore_index=True)
+    write_table(given.output, table, EVALUATION)
     print(markdown(table))
 
 
-def rows_of(entry: dict, name: str, root: Path) -> Iterator[dict]:
-    """Yield a row a method, metric and filter."""
+def measured(entry: dict, name: str, root: Path, worked: Path) -> Part:
+    """Return every figure of a map; its enhanced maps land in the folder."""
     resolution = float(entry["resolution"])
     model_path = root / entry["model"]
     structure = read_model(model_path)
     deposited = cropped(read_map(root / entry["map"]), structure)
-    reference = ModelReference(deposited, structure, resolution)
-    for method, data in maps_of(deposited, reference, resolution, model_path):
-        for low_passed in (False, True):
-            seen = low_pass(deposited.with_data(data), resolution).data if low_passed else data
-            found = asdict(correlations(seen, reference))
-            curves = model_fsc(seen, reference)
-            found["d_fsc_05_masked"] = curves.d_fsc_05_masked
-            found["d_fsc_05_unmasked"] = curves.d_fsc_05_unmasked
-            for metric in METRICS:
-                yield {
-                    "emdb_id": name,
-                    "pdb_id": entry["pdb"],
-                    "method": method,
-                    "metric": metric,
-                    "value": found[metric],
-                    "low_passed": low_passed,
-                    "settings": json.dumps({"resolution": resolution, "kind": entry["kind"]}),
-                }
+    stem = name.replace(" ", "_")
+    # The input as it was enhanced, so that the page draws both on one grid.
+    shown = worked / f"{stem}.mrc"
+    write_map(shown, deposited, "part that was enhanced")
+    subject, _ = trial_of(
+        deposited, resolution, checkpoint=None, model_path=model_path, predicted_path=None,
+        contour=None, halves=None, enhancement=EnhancementSettings(device="cpu"),
+        embedding=EmbeddingSettings(device="cpu"),
+    )  # fmt: skip
+    finished = {}
+    for method, condition in CONDITIONS.items():
+        finished[method] = worked / f"{stem}_{method}.mrc"
+        try:
+            made = deposited.with_data(subject.output(condition))
+            write_map(finished[method], made, method)
+        except CryosamuError as error:  # counted as a failure by the evaluation, with no map there
+            print(f"{name}, {method}: {error}", file=sys.stderr)
+    judged = judge_entry(deposited, structure, resolution, EvaluationSettings(), finished)
+    ids = (name, entry["pdb"])
+    listed = {
+        "emdb_id": name, "pdb_id": entry["pdb"], "resolution": resolution, "simulated": False,
+        "title": f"{entry['content']}; map: {entry['kind']}", "cluster": entry["emdb"],
+        "split": "test",
+    }  # fmt: skip
+    return Part(
+        evaluation_table(judged, *ids),
+        curves_table(judged, name),
+        controls_table(run_controls(subject), *ids),
+        listed,
+        Pairing(name, shown, finished["enhanced"], model_path),
+    )
+
+
+def draw(parts: list[Part], worked: Path) -> None:
+    """Write the tables that `cryosamu report` reads, and the page."""
+    listed = pd.DataFrame([part.listed for part in parts])
+    evaluation = pd.concat([part.evaluation for part in parts], ignore_index=True)
+    # Parts of one entry are no independent maps: they share the entry as their cluster.
+    found = summarise(paired_values(evaluation, "low_pass", listed)).assign(reference="low_pass")
+    tables = {
+        "catalogue": (listed.reindex(columns=CATALOGUE.names), CATALOGUE),
+        "split": (listed.reindex(columns=SPLIT.names), SPLIT),
+        "evaluation": (evaluation, EVALUATION),
+        "summary": (found, SUMMARY),
+        "curves": (pd.concat([part.curves for part in parts], ignore_index=True), CURVES),
+        "controls": (pd.concat([part.controls for part in parts], ignore_index=True), CONTROLS),
+    }
+    paths = {name: worked / f"{name}.parquet" for name in tables}
+    for name, (table, schema) in tables.items():
+        write_table(paths[name], table, schema)
+    files = InputFiles(
+        catalogue=paths["catalogue"],
+        split=paths["split"],
+        checkpoint=starter_checkpoint(),
+        summary=paths["summary"],
+        evaluations=(paths["evaluation"],),
+        curves=(paths["curves"],),
+        controls=(paths["controls"],),
+        pairings=tuple(part.pairing for part in parts),
+    )
+    write_report(read_inputs(files), worked / "report.html", TITLE, NOTE)
 
 
 def cropped(volume: Volume, structure: object) -> Volume:
@@ -116,27 +181,6 @@ def cropped(volume: Volume, structure: object) -> Volume:
     data = volume.data[low[2] : high[2], low[1] : high[1], low[0] : high[0]]
     origin = tuple(volume.to_model_frame(low).tolist())
     return Volume(np.ascontiguousarray(data), volume.voxel_size, origin)
-
-
-def maps_of(
-    deposited: Volume, reference: ModelReference, resolution: float, model_path: Path
-) -> Iterator[tuple[str, FloatArray]]:
-    """Yield each method's map; one that fails is left out and told."""
-    settings = EvaluationSettings()
-    for name in BASELINES:
-        yield name, make_baseline(name, deposited, resolution, settings).data
-    for floor in FLOORS:
-        yield floor, make_floor(floor, deposited, reference).data
-    try:
-        subject, _ = trial_of(
-            deposited, resolution, checkpoint=None, model_path=model_path, predicted_path=None,
-            contour=None, halves=None, enhancement=EnhancementSettings(device="cpu"),
-            embedding=EmbeddingSettings(device="cpu"),
-        )  # fmt: skip
-        for name, condition in CONDITIONS.items():
-            yield name, subject.output(condition)
-    except CryosamuError as error:
-        print(f"{model_path.name}: {error}", file=sys.stderr)
 
 
 def markdown(table: pd.DataFrame) -> str:
