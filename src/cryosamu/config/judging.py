@@ -35,6 +35,13 @@ class EvaluationSettings(Section):
     outside: dict[OutsideMethod, OutsideSettings] = Field(default_factory=dict)
     predicted_models: Annotated[str, Field(pattern=r"^[^{}]*\{emdb_id\}[^{}]*$")] | None = None
 
+    def outside_of(self, method: str) -> OutsideSettings:
+        """Return how another's program is run: as the defaults say where nothing else is said."""
+        named: dict[str, OutsideSettings] = {
+            str(name): value for name, value in self.outside.items()
+        }
+        return named.get(method, OutsideSettings())
+
     @model_validator(mode="after")
     def _models_for_prediction(self) -> EvaluationSettings:
         if "enhanced_predicted" in self.methods and self.predicted_models is None:

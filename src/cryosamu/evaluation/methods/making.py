@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from cryosamu.config import EvaluationSettings, OutsideSettings
+from cryosamu.config import EvaluationSettings
 from cryosamu.errors import CryosamuError
 from cryosamu.evaluation.frame import check_resolution
 from cryosamu.evaluation.methods.baselines import BASELINES
@@ -109,7 +109,7 @@ def make_method(
     deposited = read_map(require_file(request.map, "map"))
     check_resolution(deposited, request.resolution)
     output.unlink(missing_ok=True)
-    outside = settings.outside.get(method, OutsideSettings())  # type: ignore[call-overload]
+    outside = settings.outside_of(method)
     try:
         if outside.finished is not None:
             return _take_finished(method, request, outside.finished, deposited, output)
@@ -187,7 +187,7 @@ def _call(method: str, request: Request, settings: EvaluationSettings, folder: P
         ),
         request.model,
     )
-    outside = settings.outside.get(method, OutsideSettings())  # type: ignore[call-overload]
+    outside = settings.outside_of(method)
     return call_of(method, inputs, outside, folder)
 
 
