@@ -52,6 +52,10 @@ def make_lock(data: DataSet, config: Config) -> Lock:
         When something of a pair is missing, or made from another file than was fetched.
     """
     catalogue = rows_of(data.catalogue, CATALOGUE)
+    if unjudged := set(catalogue) - set(data.decisions["emdb_id"]):
+        raise CryosamuError(
+            f"{min(unjudged)}: is in the catalogue, but no filter has seen it; run the workflow."
+        )
     split = rows_of(data.split, SPLIT)
     filters = _filters(data.decisions, split)
     rejected, failed = _left_out(data.decisions, split)

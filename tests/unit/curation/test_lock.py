@@ -203,6 +203,11 @@ def test_an_incomplete_data_set_is_not_locked(finished):
     write_table("split.parquet", split[:1], SPLIT)
     with pytest.raises(CryosamuError, match="EMD-1202: was kept by all filters, but"):
         lock()
+    decisions = read_table("decisions.parquet", DECISIONS)
+    write_table("decisions.parquet", decisions[decisions["emdb_id"] != "EMD-1203"], DECISIONS)
+    with pytest.raises(CryosamuError, match="EMD-1203: is in the catalogue, but no filter"):
+        lock()
+    write_table("decisions.parquet", decisions, DECISIONS)
     write_table("split.parquet", split.assign(emdb_id=["EMD-0201", "EMD-1203"]), SPLIT)
     with pytest.raises(CryosamuError, match="'correlation' did not keep it"):
         lock()
