@@ -118,7 +118,7 @@ def curate_measure(
     resolution: Annotated[float, typer.Option(help="Reported resolution, Å.", min=0.1, max=1000)],
     output: OutputOption,
 ) -> None:
-    """Measure a map against its model: correlations, share inside the box, best shift.
+    """Measure a map against its model: correlations, share inside the box, best pose.
 
     Numbers alone, no thresholds. A download that failed is carried on as such, with exit status 0.
 
