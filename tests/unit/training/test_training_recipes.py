@@ -4,8 +4,7 @@ import json
 
 import pytest
 import torch
-from test_training_runs import state_file, train_until
-from training_toys import NETWORK, TRAINING
+from training_toys import NETWORK, TRAINING, state_file, train_until
 
 from cryosamu.config import AugmentationSettings, LossSettings
 from cryosamu.errors import CheckpointError, CryosamuError

@@ -4,37 +4,12 @@ import signal
 import time
 
 import pytest
-from training_toys import TRAINING
+from training_toys import TRAINING, state_file, train_until
 
 import cryosamu.training.loop as loop
 from cryosamu.errors import CheckpointError
 from cryosamu.tensors import read_tensors
 from cryosamu.training.validation import Validation
-
-
-def state_file(world, state="state"):
-    (path,) = (world.folder / state).glob("*/state.safetensors")
-    return path
-
-
-class StopError(Exception):
-    """Stands for a kill at a moment of the test's choice."""
-
-
-def train_until(world, monkeypatch, step, training=TRAINING):
-    """Begin a run that ends without warning in the middle of a step."""
-    real = loop.take_step
-
-    def step_or_stop(state, *given):
-        value = real(state, *given)
-        if state.step == step:
-            raise StopError
-        return value
-
-    with monkeypatch.context() as patch:
-        patch.setattr(loop, "take_step", step_or_stop)
-        with pytest.raises(StopError):
-            world.train("stopped", training=training)
 
 
 @pytest.mark.parametrize("step", [0, 1, 3, 7, 11])

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 
+import cryosamu.training.loop as loop
 from cryosamu.config import NetworkSettings, PreparationSettings, TrainingSettings
 from cryosamu.embedding.pooling import Pooled
 from cryosamu.embedding.tokens import TokensHeader, write_tokens
@@ -155,3 +157,28 @@ def tokens_of(pdb_id):
     tokens = torch.randn(5, WIDTH, generator=generator) * mask[:, None]
     one = torch.ones(1)
     return Pooled(tokens, mask, torch.arange(5), one, one, torch.tensor(5))
+
+
+def state_file(world, state="state"):
+    (path,) = (world.folder / state).glob("*/state.safetensors")
+    return path
+
+
+class StopError(Exception):
+    """Stands for a kill at a moment of the test's choice."""
+
+
+def train_until(world, monkeypatch, step, training=TRAINING):
+    """Begin a run that ends without warning in the middle of a step."""
+    real = loop.take_step
+
+    def step_or_stop(state, *given):
+        value = real(state, *given)
+        if state.step == step:
+            raise StopError
+        return value
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "take_step", step_or_stop)
+        with pytest.raises(StopError):
+            world.train("stopped", training=training)
