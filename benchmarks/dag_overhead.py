@@ -10,6 +10,7 @@ timed. Nothing is computed.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import resource
@@ -22,8 +23,10 @@ from pathlib import Path
 
 import pandas as pd
 
+from cryosamu.archive.lists import list_of, write_lists
+from cryosamu.config import ArchiveSettings
 from cryosamu.files import write_text
-from cryosamu.tables import CATALOGUE, DECISIONS, PAIRS, SPLIT, write_table
+from cryosamu.tables import CATALOGUE, DECISIONS, FETCHES, PAIRS, SPLIT, write_table
 
 REPOSITORY = Path(__file__).parents[1]
 SPLITS = ["train"] * 13 + ["validation"] * 3 + ["test"] * 4
@@ -31,7 +34,9 @@ SPLITS = ["train"] * 13 + ["validation"] * 3 + ["test"] * 4
 
 def write_finished_curation(folder: Path, count: int) -> None:
     """Write what the stages up to the split leave behind, oldest first."""
-    entries = [(f"EMD-{90000 + number}", f"9{number:03x}"[:4].upper()) for number in range(count)]
+    rest = list(itertools.product("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ", repeat=3))
+    names = (first + "".join(three) for first in "987" for three in rest)
+    entries = [(f"EMD-{90000 + number}", next(names)) for number in range(count)]
     results = folder / "results"
     catalogue = pd.DataFrame(entries, columns=["emdb_id", "pdb_id"]).reindex(
         columns=CATALOGUE.names
@@ -41,16 +46,23 @@ def write_finished_curation(folder: Path, count: int) -> None:
     kept = pd.DataFrame(entries, columns=["emdb_id", "pdb_id"]).reindex(columns=DECISIONS.names)
     kept["verdict"] = "keep"
     write_table(results / "curate/metadata.parquet", kept, DECISIONS)
-    for _, pdb_id in entries:
-        write_text(results / f"fetch/models/{pdb_id}.json", "{}")
+    lists = ArchiveSettings().model_lists
+    models = [pdb_id for _, pdb_id in entries]
+    write_lists(results / "curate/lists", models, lists)
+    for number in range(lists):
+        members = [pdb_id for pdb_id in models if list_of(pdb_id, lists) == number]
+        fetched = pd.DataFrame({"id": members}).reindex(columns=FETCHES.names)
+        fetched["status"] = "ok"
+        write_table(results / f"fetch/models/{number}.parquet", fetched, FETCHES)
     write_table(results / "curate/models.parquet", kept, DECISIONS)
     write_text(results / "curate/clusters.parquet", "")
     for emdb_id, _ in entries:
-        write_text(results / f"fetch/maps/{emdb_id}.json", "{}")
+        write_text(results / f"fetch/maps/{emdb_id}.json", '{"status": "ok"}')
         write_text(results / f"curate/measurements/{emdb_id}.json", "{}")
     write_table(results / "curate/decisions.parquet", kept, DECISIONS)
     pairs = pd.DataFrame(entries, columns=["emdb_id", "pdb_id"]).reindex(columns=PAIRS.names)
     write_table(results / "curate/pairs.parquet", pairs, PAIRS)
+    pairs["repaired"] = False
     split = pairs.assign(split=[SPLITS[row % len(SPLITS)] for row in range(count)])
     write_table(results / "split/split.parquet", split, SPLIT)
 

@@ -12,9 +12,17 @@ def rows_of(path):
     return read_rows(str(path), os.stat(path).st_mtime_ns)
 
 
+@cache
+def rows_by(path, modified, column):
+    return {row[column]: row for row in read_rows(path, modified)}
+
+
+def row_of(path, column, value):
+    return rows_by(str(path), os.stat(path).st_mtime_ns, column).get(value)
+
+
 def catalogue_row(emdb_id):
-    rows = rows_of(checkpoints.query_catalogue.get().output[0])
-    return next(row for row in rows if row["emdb_id"] == emdb_id)
+    return row_of(checkpoints.query_catalogue.get().output[0], "emdb_id", emdb_id)
 
 
 def kept_by(decisions):
@@ -53,8 +61,8 @@ def fetched_model(pdb_id):
 
 def sum_of_model(pdb_id):
     checkpoints.filter_models.get()
-    rows = rows_of(model_table(pdb_id))
-    return next((row["sha256"] for row in rows if row["id"] == pdb_id), None)
+    row = row_of(model_table(pdb_id), "id", pdb_id)
+    return row["sha256"] if row else None
 
 
 # One entry
@@ -77,8 +85,7 @@ def sum_of(wildcards):
 
 
 def pair_of(wildcards):
-    rows = rows_of(checkpoints.split_pairs.get().output[0])
-    return next(row for row in rows if row["emdb_id"] == wildcards.emdb_id)
+    return row_of(checkpoints.split_pairs.get().output[0], "emdb_id", wildcards.emdb_id)
 
 
 def model_of_pair(pair):
