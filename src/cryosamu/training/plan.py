@@ -167,7 +167,10 @@ def _continuation(
     latest = state / "latest.json"
     if not latest.is_file():
         return None
-    parent = RunFolder(state / _read_json(latest)["digest"])
+    digest = _read_json(latest).get("digest")
+    if not isinstance(digest, str):
+        raise CheckpointError(f"{latest}: names no run; remove the folder {state} to train anew.")
+    parent = RunFolder(state / digest)
     record = _verified(parent)
     known = record["train"]
     # What was once learnt from cannot judge the network any more.

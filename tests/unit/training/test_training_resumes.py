@@ -111,3 +111,10 @@ def test_a_damaged_state_is_said(world, monkeypatch):
     path.write_bytes(content[:-10])
     with pytest.raises(CheckpointError, match=r"state\.safetensors: is cut short"):
         world.train()
+
+
+def test_a_latest_run_without_a_name_is_said(world):
+    world.train("first")
+    (world.folder / "state" / "latest.json").write_text("{}")
+    with pytest.raises(CheckpointError, match="names no run; remove the folder"):
+        world.train("next", training=TRAINING.model_copy(update={"seed": 99}))
