@@ -23,6 +23,7 @@ from cryosamu.config.data import (
     CorrelationSettings,
     CurationSettings,
     ResolutionWindow,
+    ShardSettings,
     SplitSettings,
 )
 from cryosamu.config.judging import EvaluationSettings, OutsideSettings, ReportSettings
@@ -63,6 +64,7 @@ __all__ = [
     "ReportSettings",
     "ResolutionWindow",
     "Section",
+    "ShardSettings",
     "SplitSettings",
     "TargetSettings",
     "TrainingSettings",
@@ -78,6 +80,7 @@ class Config(Section):
     catalogue: CatalogueSettings = CatalogueSettings()
     curation: CurationSettings = CurationSettings()
     split: SplitSettings = SplitSettings()
+    shards: ShardSettings = ShardSettings()
     embedding: EmbeddingSettings = EmbeddingSettings()
     preparation: PreparationSettings = PreparationSettings()
     network: NetworkSettings = NetworkSettings()

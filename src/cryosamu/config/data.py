@@ -123,3 +123,10 @@ class SplitSettings(Section):
         if list(self.strata) != sorted(set(self.strata)):
             raise ValueError("the bounds in strata do not rise")
         return self
+
+
+class ShardSettings(Section):
+    """Into how many jobs the stages are divided; they change no result."""
+
+    candidates: Annotated[int, Field(ge=1, le=1000)] = 32
+    pairs: Annotated[int, Field(ge=1, le=1000)] = 16
