@@ -85,10 +85,10 @@ def read_training_data(
     split
         SPLIT table.
     prepared
-        Folder with {emdb_id}.npy and {emdb_id}.json of every pair.
+        Folder with {emdb_id}.npy and {emdb_id}.json of every pair, in it or in its sub-folders.
     tokens
         Files of pooled structure tokens that together hold every pair's model, or folders with
-        one {pdb_id}.safetensors a model.
+        one {pdb_id}.safetensors a model, in them or in their sub-folders.
 
     Raises
     ------
@@ -98,13 +98,14 @@ def read_training_data(
     """
     rows = read_table(split, SPLIT).sort_values("emdb_id")
     used = rows[rows["split"].isin(["train", "validation"])]
-    paths = _token_files(tokens, used["pdb_id"])
+    paths = _token_files(tokens, list(used["pdb_id"]))
     header = read_tokens_header(paths)
     known = read_tokens(paths)
-    preparation = _common_preparation(Path(prepared), list(used["emdb_id"]))
+    arrays = _prepared_arrays(Path(prepared), list(used["emdb_id"]))
+    preparation = _common_preparation(arrays.values())
     pairs: dict[str, tuple[TrainingPair, ...]] = {
         name: tuple(
-            _read_pair(Path(prepared), row, known, preparation.voxel_size)
+            _read_pair(arrays[row["emdb_id"]], row, known, preparation.voxel_size)
             for row in _rows(used, name)
         )
         for name in ("train", "validation")
@@ -122,16 +123,38 @@ def read_training_data(
     )
 
 
-def _token_files(given: Iterable[Path | str], pdb_ids: Iterable[str]) -> list[Path]:
+def _token_files(given: Iterable[Path | str], pdb_ids: Sequence[str]) -> list[Path]:
     """Return the files of tokens: those given, and of folders those of the models in use."""
     files = []
     for path in map(Path, given):
         if path.is_dir():
-            wanted = (path / f"{pdb_id}.safetensors" for pdb_id in sorted(set(pdb_ids)))
-            files += [file for file in wanted if file.is_file()]
+            files += _files_in(path, ".safetensors", pdb_ids).values()
         else:
             files.append(path)
     return files
+
+
+def _files_in(folder: Path, suffix: str, wanted: Iterable[str]) -> dict[str, Path]:
+    """Return the wanted files of a folder and its direct sub-folders, by their names' stems."""
+    found: dict[str, Path] = {}
+    stems = set(wanted)
+    for path in sorted([*folder.glob(f"*{suffix}"), *folder.glob(f"*/*{suffix}")]):
+        if path.stem not in stems:
+            continue
+        if path.stem in found:
+            raise CryosamuError(
+                f"{path}: stands in {found[path.stem].parent} too; remove the one that is old."
+            )
+        found[path.stem] = path
+    return found
+
+
+def _prepared_arrays(folder: Path, emdb_ids: Sequence[str]) -> dict[str, Path]:
+    found = _files_in(folder, ".npy", emdb_ids)
+    return {
+        emdb_id: found.get(emdb_id) or require_file(folder / f"{emdb_id}.npy", "prepared pair")
+        for emdb_id in emdb_ids
+    }
 
 
 def _rows(frame: pd.DataFrame, split: str) -> Sequence[Mapping[Hashable, Any]]:
@@ -151,11 +174,11 @@ def _embedding_settings(header: TokensHeader) -> EmbeddingSettings:
     )
 
 
-def _common_preparation(folder: Path, emdb_ids: Sequence[str]) -> PreparationSettings:
+def _common_preparation(arrays: Iterable[Path]) -> PreparationSettings:
     """Return the settings that all pairs were prepared with."""
     common: tuple[Path, PreparationSettings] | None = None
-    for emdb_id in emdb_ids:
-        path = require_file(folder / f"{emdb_id}.json", "record of a prepared pair")
+    for array in arrays:
+        path = require_file(array.with_suffix(".json"), "record of a prepared pair")
         try:
             record = json.loads(path.read_text(encoding="utf-8"))
             settings = PreparationSettings.model_validate(record["provenance"]["settings"])
@@ -170,12 +193,11 @@ def _common_preparation(folder: Path, emdb_ids: Sequence[str]) -> PreparationSet
 
 
 def _read_pair(
-    folder: Path,
+    path: Path,
     row: Mapping[Hashable, Any],
     known: Mapping[str, tuple[Tensor, Tensor]],
     voxel_size: float,
 ) -> TrainingPair:
-    path = require_file(folder / f"{row['emdb_id']}.npy", "prepared pair")
     try:
         voxels = np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, OSError, EOFError) as error:

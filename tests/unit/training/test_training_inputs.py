@@ -52,6 +52,31 @@ def test_the_pairs_are_those_of_the_splits(world):
     assert pair.token_mask.tolist() == [True] * 4 + [False]
 
 
+def test_pairs_and_tokens_may_lie_in_sub_folders(world):
+    whole = read(world)
+    prepared = world.folder / "prepared"
+    for number, shard in ((1, "00"), (3, "01")):
+        (prepared / shard).mkdir()
+        for path in prepared.glob(f"EMD-{number}.*"):
+            path.rename(prepared / shard / path.name)
+    again = read(world)
+    assert again.train[0].digest == whole.train[0].digest
+    assert [pair.emdb_id for pair in again.validation] == ["EMD-3"]
+    (prepared / "01" / "EMD-2.npy").write_bytes((prepared / "EMD-2.npy").read_bytes())
+    assert "EMD-2.npy: stands in" in refusal(world)
+
+
+def test_a_folder_of_tokens_may_be_in_shards(world):
+    tokens = world.folder / "embed" / "07"
+    tokens.mkdir(parents=True)
+    first, *others = (row["pdb_id"] for row in world.rows)
+    for pdb_id, folder in ((first, tokens.parent), *((one, tokens) for one in others)):
+        world.write_tokens(folder / f"{pdb_id}.safetensors", [pdb_id])
+    files = replace(world.files(), tokens=(tokens.parent,))
+    data = read_training_data(files.split, files.prepared, files.tokens)
+    assert [pair.digest for pair in data.train] == [pair.digest for pair in read(world).train]
+
+
 def test_a_test_pair_needs_no_prepared_file(world):
     world.add(10, "test")
     (world.folder / "prepared" / "EMD-10.npy").unlink()

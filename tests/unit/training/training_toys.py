@@ -94,7 +94,10 @@ class World:
 
     def write(self):
         write_table(self.folder / "split.parquet", pd.DataFrame(self.rows), SPLIT)
-        pooled = {row["pdb_id"].upper(): tokens_of(row["pdb_id"]) for row in self.rows}
+        self.write_tokens(self.folder / "tokens.safetensors", [row["pdb_id"] for row in self.rows])
+
+    def write_tokens(self, path, pdb_ids):
+        pooled = {pdb_id.upper(): tokens_of(pdb_id) for pdb_id in pdb_ids}
         header = TokensHeader(
             backend="protein_mpnn",
             fingerprint="ab12",
@@ -104,7 +107,7 @@ class World:
             copies="once",
             pooling={"tokens": 5, "scaled": True},
         )
-        write_tokens(self.folder / "tokens.safetensors", pooled, header)
+        write_tokens(path, pooled, header)
 
     def files(self, name="a", state="state"):
         return TrainingFiles(
