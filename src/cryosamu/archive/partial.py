@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import os
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO
 
 from cryosamu.files import writing_failed
+from cryosamu.locks import one_at_a_time
 
 
 class PartialFile:
@@ -23,11 +22,13 @@ class PartialFile:
         self.path = destination.with_name(f"{destination.name}.part")
 
     def __enter__(self) -> PartialFile:
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = _open_and_own(self.path)
-        except OSError as error:
-            raise writing_failed(self.path, error) from error
+        with ExitStack() as opened:
+            try:
+                self._hold = opened.enter_context(one_at_a_time(self.path))
+                self._file = opened.enter_context(open(self.path, "ab", buffering=0))
+            except OSError as error:
+                raise writing_failed(self.path, error) from error
+            self._opened = opened.pop_all()
         return self
 
     def __exit__(
@@ -36,9 +37,9 @@ class PartialFile:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self.size == 0:
-            self.path.unlink(missing_ok=True)
-        self._file.close()
+        with self._opened:
+            if self.size == 0:
+                self.path.unlink(missing_ok=True)
 
     @property
     def size(self) -> int:
@@ -66,23 +67,13 @@ class PartialFile:
         self._file.truncate(size)
 
     def finish(self) -> None:
-        """Give the file its name, once its bytes are on the disk."""
+        """Give the file its name, once its bytes are on the disk.
+
+        Raises
+        ------
+        CryosamuError
+            When another process took over meanwhile: the bytes may be a mixture.
+        """
         os.fsync(self._file.fileno())
+        self._hold.check()
         os.replace(self.path, self.destination)
-
-
-def _open_and_own(path: Path) -> BinaryIO:
-    while True:
-        file = open(path, "a+b", buffering=0)  # noqa: SIM115
-        _lock(file)
-        if path.exists() and path.stat().st_ino == os.fstat(file.fileno()).st_ino:
-            return file
-        file.close()  # its owner finished meanwhile and renamed or removed it
-
-
-def _lock(file: BinaryIO) -> None:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX)
-    except OSError as error:
-        if error.errno not in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP):
-            raise

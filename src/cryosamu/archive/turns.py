@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 import threading
 import time
 from pathlib import Path
 
-from cryosamu.files import writing_failed
+from cryosamu.files import write_text, writing_failed
+from cryosamu.locks import one_at_a_time
 
 _LONGEST_QUEUE_SECONDS = 3600.0
 
@@ -55,15 +54,9 @@ class Turns:
             return turn
         path = self.folder / f"{host.replace(':', '_')}.turn"
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX)
-                turn = _next_free(_number(os.read(handle, 64)))
-                os.ftruncate(handle, 0)
-                os.pwrite(handle, repr(turn + self.seconds).encode(), 0)
-            finally:
-                os.close(handle)  # which gives the lock up
+            with one_at_a_time(path):
+                turn = _next_free(_number(path))
+                write_text(path, repr(turn + self.seconds))
         except OSError as error:
             raise writing_failed(path, error) from error
         return turn
@@ -78,8 +71,8 @@ def _next_free(booked: float) -> float:
     return booked if now < booked < now + _LONGEST_QUEUE_SECONDS else now
 
 
-def _number(text: bytes) -> float:
+def _number(path: Path) -> float:
     try:
-        return float(text)
-    except ValueError:
+        return float(path.read_bytes())
+    except (FileNotFoundError, ValueError):
         return 0.0

@@ -6,9 +6,8 @@ changed puts no entry elsewhere. Another seed, or other shares, have another led
 
 from __future__ import annotations
 
-import fcntl
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
@@ -18,6 +17,7 @@ from cryosamu.curation.entry import emdb_number
 from cryosamu.curation.split import SPLITS, SplitName
 from cryosamu.errors import CryosamuError
 from cryosamu.files import writing_failed
+from cryosamu.locks import one_at_a_time
 from cryosamu.provenance import digest_of
 from cryosamu.tables import LEDGER, read_table, write_table
 
@@ -40,18 +40,15 @@ def opened(path: Path) -> Iterator[dict[str, tuple[str, SplitName]]]:
         When the file is not a ledger, or cannot be written.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        guard = open(path.with_suffix(".lock"), "w")  # noqa: SIM115
+        with one_at_a_time(path) as hold:
+            known = _read(path) if path.exists() else {}
+            entries = dict(known)
+            yield entries
+            if entries != known:
+                hold.check()
+                _write(path, entries)
     except OSError as error:
         raise writing_failed(path, error) from error
-    with guard:
-        with suppress(OSError):  # some network file systems know no locks
-            fcntl.flock(guard, fcntl.LOCK_EX)
-        known = _read(path) if path.exists() else {}
-        entries = dict(known)
-        yield entries
-        if entries != known:
-            _write(path, entries)
 
 
 def _read(path: Path) -> dict[str, tuple[str, SplitName]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import subprocess
 import sys
 import threading
@@ -13,6 +12,7 @@ import pytest
 from cryosamu.archive import turns
 from cryosamu.archive.turns import Turns
 from cryosamu.errors import CryosamuError
+from cryosamu.locks import one_at_a_time
 
 HOST = "www.ebi.ac.uk"
 PROGRAM = """
@@ -63,8 +63,7 @@ def test_threads_take_turns(tmp_path):
 
 
 def test_a_booking_waits_for_the_one_before_it(tmp_path):
-    with (tmp_path / f"{HOST}.turn").open("w") as other:
-        fcntl.flock(other, fcntl.LOCK_EX)
+    with one_at_a_time(tmp_path / f"{HOST}.turn"):
         thread = threading.Thread(target=Turns(0.01, tmp_path).wait, args=(HOST,))
         thread.start()
         thread.join(0.3)

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
 from tqdm import tqdm
 
 from cryosamu.errors import CryosamuError
+from cryosamu.locks import one_at_a_time
 
 _CHUNK_BYTES = 1 << 20
 _TIMEOUT_SECONDS = 60
@@ -30,23 +28,15 @@ def download(url: str, destination: Path, size: int, sha256: str) -> None:
         With the reason as a phrase, for the caller's sentence.
     """
     try:
-        with one_at_a_time(destination):
+        with one_at_a_time(destination) as hold:
             if not destination.is_file():
                 part = destination.with_name(destination.name + ".part")
                 _complete(part, url, size, sha256)
+                hold.check()
                 os.replace(part, destination)
     except OSError as error:
         reason = error.strerror or str(error)
         raise CryosamuError(f"{destination} could not be written: {reason}") from error
-
-
-@contextmanager
-def one_at_a_time(destination: Path) -> Iterator[None]:
-    """Let one process at a time make a file; the others wait."""
-    destination.parent.mkdir(parents=True, exist_ok=True)
-    with open(destination.with_name(destination.name + ".lock"), "wb") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
 
 
 def _complete(part: Path, url: str, size: int, sha256: str) -> None:

@@ -22,10 +22,11 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from cryosamu.embedding.esm_if1.download import download, one_at_a_time
+from cryosamu.embedding.esm_if1.download import download
 from cryosamu.embedding.esm_if1.package import inverse_folding
 from cryosamu.errors import CheckpointError, CryosamuError
 from cryosamu.files import require_file, sha256_of, writing_failed
+from cryosamu.locks import one_at_a_time
 from cryosamu.tensors import HEADER_KEY, write_tensors
 
 CACHE_VARIABLE = "CRYOSAMU_CACHE"
