@@ -38,6 +38,16 @@ def shard_name(number: int, shards: int) -> str:
     return str(number).zfill(len(str(shards - 1)))
 
 
+def subfolder_of(identifier: str) -> str:
+    """Return the sub-folder for an entry's own files, so that no folder ever holds them all.
+
+    The last two digits of an EMDB id (EMD-3488: 88), the last two characters but one of a PDB id
+    (5NI1: NI), as the archives do. It does not depend on the number of shards: where entries are
+    dealt anew, what was made of them is found again.
+    """
+    return identifier[-2:] if identifier.startswith("EMD-") else identifier[-3:-1]
+
+
 def write_work(
     folder: Path, members: Iterable[Mapping[str, Any]], shards: int, by: str = "emdb_id"
 ) -> None:

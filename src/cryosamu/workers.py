@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -25,7 +26,7 @@ def in_processes(
 ) -> Iterator[Result]:
     """Yield `function(item)` for each item in the order given, whatever the number of workers.
 
-    Each worker is a process of its own with one thread for torch. Few results wait at a time, so
+    Each worker is a process of its own with one thread. Few results wait at a time, so
     that memory does not grow with the number of items. An interrupt lets each worker finish the
     items it has begun.
 
@@ -80,6 +81,6 @@ def _held_interrupts() -> Iterator[None]:
 
 
 def _start() -> None:
-    import torch
-
-    torch.set_num_threads(1)
+    # Read by torch and by what numpy is built on, when they are first imported.
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ[name] = "1"

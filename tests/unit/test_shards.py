@@ -15,7 +15,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cryosamu.errors import CryosamuError
-from cryosamu.shards import Task, make_tasks, read_work, shard_name, shard_of, write_work
+from cryosamu.shards import (
+    Task,
+    make_tasks,
+    read_work,
+    shard_name,
+    shard_of,
+    subfolder_of,
+    write_work,
+)
+from cryosamu.workers import in_processes
 
 IDS = st.lists(st.from_regex(r"EMD-[0-9]{4,5}", fullmatch=True), unique=True, max_size=60)
 
@@ -36,6 +45,12 @@ def test_the_shard_is_the_checksum_of_the_id_alone() -> None:
     assert zlib.crc32(b"123456789") == 0xCBF43926  # the check value of CRC-32
     assert shard_of("123456789", 1000) == 0xCBF43926 % 1000
     assert [shard_name(7, 10), shard_name(7, 11), shard_name(0, 1)] == ["7", "07", "0"]
+
+
+def test_sub_folders_are_few_and_the_archives_own() -> None:
+    ids = ("EMD-3488", "EMD-0093", "5NI1", "PDB_00005NI1")
+    assert [subfolder_of(one) for one in ids] == ["88", "93", "NI", "NI"]
+    assert len({subfolder_of(f"EMD-{number:04d}") for number in range(60_000)}) == 100
 
 
 @given(before=IDS, after=IDS, shards=st.integers(1, 20))
@@ -132,6 +147,16 @@ def test_a_killed_call_goes_on_where_it_was(tmp_path: Path) -> None:
         [sys.executable, script, folder, "0"], capture_output=True, text=True, check=True
     )
     assert again.stdout == "2 made, 1 kept\n"
+
+
+def threads(_: int) -> int:
+    import torch
+
+    return torch.get_num_threads()
+
+
+def test_a_worker_has_one_thread() -> None:
+    assert list(in_processes(threads, [0, 1], 2)) == [1, 1]
 
 
 def die(_: int) -> None:
