@@ -41,6 +41,10 @@ def enhance(
         Path | None,
         typer.Option(help="Folder where the model's embedding is looked for first, and kept."),
     ] = None,
+    resolution: Annotated[
+        float | None,
+        typer.Option(help="Reported resolution, Å: more of the input is checked with it."),
+    ] = None,
     low_pass: Annotated[
         float | None, typer.Option(help="Drop what is finer than this from the output, Å.")
     ] = None,
@@ -56,11 +60,12 @@ def enhance(
     """Enhance a cryo-EM map of 4–8 Å, on its own grid and in its own frame.
 
     Beside the output lies a record of the same name with .json: checkpoint, settings, checksums.
-    A map that was enhanced with a model resembles that model: it is no evidence for it.
+    A map that was enhanced with a model resembles that model: it is no evidence for it. What is out
+    of the ordinary in the input (masked, sharpened, inverted, hollow, wrong voxel size) is said.
 
         cryosamu enhance emd_1234.map.gz -o enhanced.mrc
 
-        cryosamu enhance emd_1234.map.gz --model 1abc.cif.gz --low-pass 5.2 -o enhanced.mrc
+        cryosamu enhance emd_1234.map.gz --model 1abc.cif.gz --resolution 5.2 -o enhanced.mrc
     """
     from cryosamu.config import read_config
     from cryosamu.enhancement.map_file import enhance_file
@@ -75,6 +80,7 @@ def enhance(
         embedding=settings.embedding.model_copy(update=chosen | kept),
         model_path=model,
         checkpoint=checkpoint,
+        resolution=resolution,
         low_pass_resolution=low_pass,
         control=None if control is None else control.value,
     )

@@ -9,6 +9,7 @@ from typing import Any
 from cryosamu.config import EmbeddingSettings, EnhancementSettings
 from cryosamu.embedding.pooling import Pooled
 from cryosamu.enhancement.conditions import Control, another, permuted
+from cryosamu.enhancement.input_checks import check_input
 from cryosamu.enhancement.starter import starter_checkpoint
 from cryosamu.enhancement.structure import structure_tokens
 from cryosamu.enhancement.whole_map import Enhanced, enhance
@@ -16,6 +17,7 @@ from cryosamu.errors import CryosamuError, MapError
 from cryosamu.files import atomic_path, sha256_of
 from cryosamu.network.checkpoint import CheckpointHeader, load_checkpoint
 from cryosamu.provenance import provenance_record
+from cryosamu.structure.model import Atoms, heavy_atoms, read_model
 from cryosamu.volume.fourier import low_pass
 from cryosamu.volume.io import read_map, write_map
 
@@ -30,6 +32,7 @@ def enhance_file(
     embedding: EmbeddingSettings,
     model_path: Path | str | None = None,
     checkpoint: Path | str | None = None,
+    resolution: float | None = None,
     low_pass_resolution: float | None = None,
     control: Control | None = None,
     progress: bool = True,
@@ -47,6 +50,8 @@ def enhance_file(
         A model in the map's frame; None enhances from density alone.
     checkpoint
         The packaged one where None.
+    resolution
+        Reported resolution of the map, Å: more of the input can be checked with it.
     low_pass_resolution
         Å; drops what is finer from the enhanced map.
     control
@@ -68,11 +73,13 @@ def enhance_file(
     if model_path is not None:
         inputs["model"] = Path(model_path)
     record_path = _record_path(output, list(inputs.values()))
-    if low_pass_resolution is not None and not 0 < low_pass_resolution <= 100:
-        raise CryosamuError(f"a low-pass at {low_pass_resolution:g} Å makes no sense; give Å > 0.")
+    for what, given in (("resolution", resolution), ("low-pass", low_pass_resolution)):
+        if given is not None and not 0 < given <= 100:
+            raise CryosamuError(f"a {what} of {given:g} Å makes no sense; give Å above 0.")
     # Entered before the work is done: a folder that cannot be written to is told at once.
     with atomic_path(record_path) as temporary_record:
         volume = read_map(map_path)
+        findings = check_input(volume, resolution, _atoms(model_path))
         network, header = load_checkpoint(checkpoint)
         structure = structure_tokens(model_path, volume, header, embedding) if model_path else None
         if control is not None:
@@ -95,7 +102,8 @@ def enhance_file(
         write_map(output, result, _label(enhanced, low_pass_resolution, control))
         record = {
             "sha256": sha256_of(output),
-            "notes": list(header.notes),
+            "notes": [*header.notes, *(finding.sentence for finding in findings)],
+            "input": {finding.kind: finding.value for finding in findings},
             "low_pass": low_pass_resolution,
             "control": control,
             **enhanced.record,
@@ -112,6 +120,10 @@ def enhance_file(
         }
         temporary_record.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     return record
+
+
+def _atoms(model_path: Path | str | None) -> Atoms | None:
+    return None if model_path is None else heavy_atoms(read_model(model_path))
 
 
 def _wrong_on_purpose(

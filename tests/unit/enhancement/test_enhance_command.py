@@ -182,6 +182,16 @@ def test_the_low_pass_is_applied_to_the_output(tmp_path, enhance):
     assert json.loads((tmp_path / "smooth.json").read_text())["low_pass"] == 8.0
 
 
+def test_what_is_out_of_the_ordinary_in_the_input_is_said_and_recorded(tmp_path, enhance):
+    status, said = enhance(tmp_path / "a.mrc", "--resolution", 12)
+    assert status == 0
+    assert "note: the reported resolution of 12 Å lies outside the 4-8 Å" in said
+    record = json.loads((tmp_path / "a.json").read_text())
+    assert record["input"]["resolution"] == 12
+    enhance(tmp_path / "b.mrc")
+    assert "resolution" not in json.loads((tmp_path / "b.json").read_text())["input"]
+
+
 def test_the_configuration_sets_the_windows(tmp_path, enhance):
     (tmp_path / "c.yaml").write_text("enhancement: {window: 32, margin: 8}")
     assert enhance(tmp_path / "a.mrc", "--config", tmp_path / "c.yaml")[0] == 0
@@ -205,6 +215,7 @@ def test_what_a_user_can_get_wrong_is_one_sentence_and_leaves_nothing(folder, tm
         "other weights of protein_mpnn",
     )
     refused(enhance(output, "--low-pass", -3), "low-pass")
+    refused(enhance(output, "--resolution", 0), "a resolution of 0 Å")
     refused(enhance(output.with_suffix(".txt")), "a.txt", "end the name in .mrc")
     assert not any(path.is_file() for path in tmp_path.rglob("*"))
 
