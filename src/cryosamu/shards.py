@@ -38,14 +38,14 @@ def shard_name(number: int, shards: int) -> str:
     return str(number).zfill(len(str(shards - 1)))
 
 
-def subfolder_of(identifier: str) -> str:
-    """Return the sub-folder for an entry's own files, so that no folder ever holds them all.
+def member_folder(root: Path, identifier: str) -> Path:
+    """Return the sub-folder for a member's own files, so that no folder ever holds them all.
 
-    The last two digits of an EMDB id (EMD-3488: 88), the last two characters but one of a PDB id
-    (5NI1: NI), as the archives do. It does not depend on the number of shards: where entries are
-    dealt anew, what was made of them is found again.
+    Named by the last two digits of an EMDB id (EMD-3488: 88), by the last two characters but one
+    of a PDB id (5NI1: NI), as the archives do. Not by shard: members that are dealt anew find
+    what was made of them, and no older twin lies elsewhere.
     """
-    return identifier[-2:] if identifier.startswith("EMD-") else identifier[-3:-1]
+    return root / (identifier[-2:] if identifier.startswith("EMD-") else identifier[-3:-1])
 
 
 def write_work(
@@ -106,12 +106,15 @@ class Task(Generic[Argument]):
         Plain JSON values that the outputs follow from: checksums, settings, a digest of the code.
     outputs
         The files that making it leaves; the first one's name is also the stamp's.
+    perhaps
+        Files that making it may leave or not, such as the map of a method that can fail.
     """
 
     name: str
     argument: Argument
     follows_from: Mapping[str, Any]
     outputs: tuple[Path, ...]
+    perhaps: tuple[Path, ...] = ()
 
     @property
     def stamp(self) -> Path:
@@ -137,6 +140,8 @@ class Task(Generic[Argument]):
 
     def _stamp(self) -> dict[str, Any]:
         sizes = {output.name: output.stat().st_size for output in self.outputs}
+        left = (output for output in self.perhaps if output.exists())
+        sizes |= {output.name: output.stat().st_size for output in left}
         return {"digest": self.digest(), "bytes": sizes}
 
 

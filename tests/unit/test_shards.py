@@ -18,10 +18,10 @@ from cryosamu.errors import CryosamuError
 from cryosamu.shards import (
     Task,
     make_tasks,
+    member_folder,
     read_work,
     shard_name,
     shard_of,
-    subfolder_of,
     write_work,
 )
 from cryosamu.workers import in_processes
@@ -49,8 +49,11 @@ def test_the_shard_is_the_checksum_of_the_id_alone() -> None:
 
 def test_sub_folders_are_few_and_the_archives_own() -> None:
     ids = ("EMD-3488", "EMD-0093", "5NI1", "PDB_00005NI1")
-    assert [subfolder_of(one) for one in ids] == ["88", "93", "NI", "NI"]
-    assert len({subfolder_of(f"EMD-{number:04d}") for number in range(60_000)}) == 100
+    root = Path("made")
+    assert [member_folder(root, one).name for one in ids] == ["88", "93", "NI", "NI"]
+    assert member_folder(root, "EMD-3488").parent == root
+    names = {member_folder(root, f"EMD-{number:04d}") for number in range(60_000)}
+    assert len(names) == 100
 
 
 @given(before=IDS, after=IDS, shards=st.integers(1, 20))
