@@ -68,7 +68,7 @@ def steps(
         range(training.steps + _WARM_UP),
         training.workers,
     )
-    losses, waited, begun = [], 0.0, 0.0
+    waited, begun = 0.0, 0.0
     try:
         for step, batch in enumerate(_timed(batches)):
             if step == _WARM_UP:
@@ -76,8 +76,7 @@ def steps(
                 begun, waited = time.perf_counter(), 0.0
             waited += batch[1]
             given = batch[0].to(device)
-            losses.append(take_step(state, given, training, Processes(), StopRequest())[0])
-            state.step += 1
+            take_step(state, given, training, Processes(), StopRequest())
     except torch.OutOfMemoryError:
         return None
     finally:
@@ -88,7 +87,7 @@ def steps(
         "crops_per_second": round(training.steps * training.batch_size / taken, 1),
         "share_waited_for_crops": round(waited / taken, 4),
         "peak_gigabytes": round(torch.cuda.max_memory_allocated(device) / 1e9, 2),
-        "last_loss": round(fmean(losses[-10:]), 6),
+        "last_loss": round(fmean(state.losses[-10:]), 6),
     }
 
 

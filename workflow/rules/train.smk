@@ -16,6 +16,8 @@ rule train_network:
     resources:
         mem_mb=16000,
         runtime=2880,
+        # Starts one process a task where a job has several, such as srun; see docs/training.md.
+        launcher="",
     params:
         config=CONFIG_FILE,
         # Not an output: Snakemake would delete it with a failed job, and work would be lost.
@@ -24,6 +26,7 @@ rule train_network:
         settings=settings_of("training", "network"),
         code=code_of("network", "training"),
     shell:
-        "cryosamu train --split {input.split} --prepared results/prepare"
+        # In the shell's place, so that a cluster's warning reaches it and its steps are kept.
+        "exec {resources.launcher} cryosamu train --split {input.split} --prepared results/prepare"
         " --tokens results/embed --state {params.state} {params.lock} --config {params.config}"
         " -o {output.checkpoint} --history {output.history} 2> {log}"

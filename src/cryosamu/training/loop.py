@@ -53,7 +53,7 @@ def train_to_end(
 
     with (
         torch.random.fork_rng(),
-        stop_requests() as stop,
+        stop_requests(save) as stop,
         _progress(state, processes) as bar,
         closing(_batches(state, pairs, settings, processes)) as batches,
     ):
@@ -62,9 +62,7 @@ def train_to_end(
             while not _finished(state, settings):
                 batch = next(batches)
                 torch.manual_seed(dropout_seed(settings, state.step + 1, processes.rank))
-                loss, stopped = take_step(state, batch, settings, processes, stop)
-                state.losses.append(loss)
-                state.step += 1
+                stopped = take_step(state, batch, settings, processes, stop)
                 bar.update()
                 if stopped:
                     raise StoppedError
@@ -81,8 +79,8 @@ def take_step(
     settings: TrainingSettings,
     processes: Processes,
     stop: StopRequest,
-) -> tuple[float, bool]:
-    """Take one optimiser step; return its loss and whether any process was asked to stop.
+) -> bool:
+    """Take one optimiser step; return whether any process was asked to stop.
 
     Parameters
     ----------
@@ -121,10 +119,13 @@ def take_step(
             f"the loss is {value:g} at step {state.step} and its gradient {norm.item():g}: the "
             f"training diverged; lower 'training.learning_rate' ({settings.learning_rate:g})."
         )
-    scaler.step(state.optimizer)
-    scaler.update()
-    state.update_average(settings.averaging)
-    return value, stops > 0
+    with state.changing:
+        scaler.step(state.optimizer)
+        scaler.update()
+        state.update_average(settings.averaging)
+        state.losses.append(value)
+        state.step += 1
+    return bool(stops > 0)
 
 
 def _batches(
@@ -178,13 +179,14 @@ def _validate_if_due(
     if [step for step, _ in state.validation_losses][-1:] == [state.step]:
         return
     measured = validation.measure(state.judged, stop)
-    if not state.history:
-        state.record(VALIDATION, validation.measure_input())
-    if state.losses:
-        state.record("train", {"loss": math.fsum(state.losses) / len(state.losses)})
-        state.losses = []
-    for split, metrics in measured.items():
-        state.record(split, metrics)
-    state.keep_if_best(measured[VALIDATION])
-    state.schedule.note(measured[VALIDATION]["loss"])
+    baseline = {} if state.history else validation.measure_input()
+    with state.changing:
+        state.record(VALIDATION, baseline)
+        if state.losses:
+            state.record("train", {"loss": math.fsum(state.losses) / len(state.losses)})
+            state.losses = []
+        for split, metrics in measured.items():
+            state.record(split, metrics)
+        state.keep_if_best(measured[VALIDATION])
+        state.schedule.note(measured[VALIDATION]["loss"])
     save()

@@ -125,7 +125,7 @@ def read_training_data(
 
 def _token_files(given: Iterable[Path | str], pdb_ids: Sequence[str]) -> list[Path]:
     """Return the files of tokens: those given, and of folders those of the models in use."""
-    files = []
+    files: list[Path] = []
     for path in map(Path, given):
         if path.is_dir():
             files += _files_in(path, ".safetensors", pdb_ids).values()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import RLock
 from typing import Any
 
 import torch
@@ -30,6 +31,9 @@ FORMER_VALIDATION = "former_validation"
 class TrainingState:
     """A run between two steps.
 
+    A step computes its gradients without touching any of it, so that all the while it can be saved
+    from another thread as it was after the last step.
+
     Attributes
     ----------
     network, optimizer, scaler
@@ -52,6 +56,8 @@ class TrainingState:
         Weights with the lowest loss on validation so far, their step and its metrics.
     history
         Rows of the training curves.
+    changing
+        Held while a step or a validation enters the state, and while it is saved.
     """
 
     network: EnhancementNetwork
@@ -68,6 +74,7 @@ class TrainingState:
     best_step: int = 0
     best_metrics: dict[str, float] = field(default_factory=dict)
     history: list[HistoryRow] = field(default_factory=list)
+    changing: RLock = field(default_factory=RLock)
 
     @property
     def judged(self) -> EnhancementNetwork:
@@ -129,6 +136,12 @@ def fresh_state(
 
 def save_state(path: Path, state: TrainingState) -> None:
     """Write the state under a temporary name, then rename it: a kill leaves the former one."""
+    with state.changing:
+        write_tensors(path, *_content(state))
+
+
+def _content(state: TrainingState) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Return the state's tensors and the rest of it as JSON values."""
     optimizer = state.optimizer.state_dict()
     tensors = {
         **_under("network", state.network.state_dict()),
@@ -151,7 +164,7 @@ def save_state(path: Path, state: TrainingState) -> None:
         "best_metrics": state.best_metrics,
         "history": state.history,
     }
-    write_tensors(path, tensors, header)
+    return tensors, header
 
 
 def load_state(

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 import torch
 from training_toys import World
@@ -12,3 +14,8 @@ def _one_thread():
 def world(tmp_path):
     """Two pairs to learn from and one to be judged by."""
     return World(tmp_path).add(1, "train").add(2, "train").add(3, "validation")
+
+
+@pytest.fixture
+def repository():
+    return Path(__file__).parents[3]

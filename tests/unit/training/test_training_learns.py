@@ -99,7 +99,13 @@ def test_each_step_has_its_own_dropout(one_pair, monkeypatch):
     training = TRAINING.model_copy(update={"steps": 2, "learning_rate": 1e-12})
     seen = []
     real_step = loop.take_step
-    monkeypatch.setattr(loop, "take_step", lambda *a: seen.append(real_step(*a)) or seen[-1])
+
+    def step_and_note(state, *given):
+        stopped = real_step(state, *given)
+        seen.append(state.losses[-1])
+        return stopped
+
+    monkeypatch.setattr(loop, "take_step", step_and_note)
     network = NETWORK.model_copy(update={"dropout": 0.5, "name": "reference"})
     one_pair.train("a", "one", network, training)
     one_pair.train("a", "two", network, training)

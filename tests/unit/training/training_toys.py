@@ -126,11 +126,11 @@ class World:
         run_training(files, network, training, said.append)
         return said
 
-    def command(self, name="a", state="state", training=TRAINING):
+    def command(self, name="a", state="state", training=TRAINING, script=COMMAND):
         """The same as a process of its own."""
         arguments = self.arguments(name, state, NETWORK, training)
         return subprocess.Popen(
-            [sys.executable, "-c", COMMAND, *arguments],
+            [sys.executable, "-c", script, *arguments],
             stderr=subprocess.PIPE,
             text=True,
         )
@@ -176,10 +176,11 @@ def train_until(world, monkeypatch, step, training=TRAINING):
     real = loop.take_step
 
     def step_or_stop(state, *given):
-        value = real(state, *given)
-        if state.step == step:
+        begun = state.step
+        stopped = real(state, *given)
+        if begun == step:
             raise StopError
-        return value
+        return stopped
 
     with monkeypatch.context() as patch:
         patch.setattr(loop, "take_step", step_or_stop)
