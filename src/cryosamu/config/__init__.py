@@ -28,6 +28,7 @@ from cryosamu.config.data import (
 )
 from cryosamu.config.judging import EvaluationSettings, OutsideSettings, ReportSettings
 from cryosamu.config.learning import (
+    OF_THE_MACHINE,
     AugmentationSettings,
     EmbeddingSettings,
     EnhancementSettings,
@@ -35,6 +36,7 @@ from cryosamu.config.learning import (
     NetworkSettings,
     PoolingSettings,
     PreparationSettings,
+    SimulationSettings,
     TargetSettings,
     TrainingSettings,
 )
@@ -43,6 +45,7 @@ from cryosamu.errors import ConfigError
 from cryosamu.files import require_file
 
 __all__ = [
+    "OF_THE_MACHINE",
     "AlignmentSettings",
     "ArchiveSettings",
     "AugmentationSettings",
@@ -65,6 +68,7 @@ __all__ = [
     "ResolutionWindow",
     "Section",
     "ShardSettings",
+    "SimulationSettings",
     "SplitSettings",
     "TargetSettings",
     "TrainingSettings",

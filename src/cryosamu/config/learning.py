@@ -77,6 +77,33 @@ class AugmentationSettings(Section):
     b_factor: Annotated[float, Field(ge=0, le=200)] = 0.0
 
 
+class SimulationSettings(Section):
+    """How maps are made from atomic structures while the network is trained on them."""
+
+    share: Fraction = 0.5
+    finest_resolution: Annotated[float, Field(ge=2.5, le=20)] = 3.6
+    coarsest_resolution: Annotated[float, Field(ge=2.5, le=20)] = 8.5
+    masked: Fraction = 0.65
+    neighbours: Fraction = 0.3
+    blobs: Fraction = 0.3
+    view: Annotated[int, Field(ge=32, le=256, multiple_of=8)] = 64
+    reuse: Annotated[int, Field(ge=1, le=1000)] = 8
+    validation_structures: Count = 24
+
+    @model_validator(mode="after")
+    def _ordered(self) -> SimulationSettings:
+        if self.finest_resolution > self.coarsest_resolution:
+            raise ValueError(
+                f"finest_resolution {self.finest_resolution} is above coarsest_resolution "
+                f"{self.coarsest_resolution}"
+            )
+        return self
+
+
+OF_THE_MACHINE = frozenset({"run", "device", "workers", "processes", "scratch"})
+"""Settings of a training that say where and how it runs, and change nothing that comes out."""
+
+
 class TrainingSettings(Section):
     """How the network is trained."""
 
@@ -98,11 +125,14 @@ class TrainingSettings(Section):
     early_stopping: Annotated[int, Field(ge=0)] = 0
     losses: LossSettings = LossSettings()
     augmentation: AugmentationSettings = AugmentationSettings()
+    simulation: SimulationSettings = SimulationSettings()
     embedding_dropout: Fraction = 0.3
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     seed: Annotated[int, Field(ge=0)] = 2024
     device: str = "auto"
     workers: Annotated[int, Field(ge=0, le=64)] = 2
+    processes: Annotated[int, Field(ge=1, le=64)] = 1
+    scratch: str | None = None
 
     @model_validator(mode="after")
     def _parts(self) -> TrainingSettings:

@@ -92,32 +92,47 @@ def read_model(path: Path | str) -> gemmi.Structure:
         When the file is not a model or holds no atoms.
     """
     path = require_file(path, "model")
-    text = _unpacked(path)
+    return parse_model(path.read_bytes(), str(path))
+
+
+def parse_model(content: bytes, name: str) -> gemmi.Structure:
+    """Read a model as `read_model` does, from the bytes of its file.
+
+    Parameters
+    ----------
+    name
+        Is told where the model cannot be used.
+
+    Raises
+    ------
+    ModelError
+        When the bytes are not a model or hold no atoms.
+    """
+    text = _unpacked(content, name)
     try:
         structure = gemmi.read_structure_string(text, format=gemmi.CoorFormat.Detect)
     except (RuntimeError, ValueError, IndexError) as error:
         reason = " ".join(str(error).split())
-        raise ModelError(f"{path}: cannot be read as mmCIF or PDB ({reason}).") from error
+        raise ModelError(f"{name}: cannot be read as mmCIF or PDB ({reason}).") from error
     if len(structure) == 0 or structure[0].count_atom_sites() == 0:
-        raise ModelError(f"{path}: holds no atoms; is it an mmCIF or PDB coordinate file?")
+        raise ModelError(f"{name}: holds no atoms; is it an mmCIF or PDB coordinate file?")
     del structure[1:]
     if not all(math.isfinite(sum(site.atom.pos.tolist())) for site in structure[0].all()):
-        raise ModelError(f"{path}: has atoms without a position; remove them or repair the file.")
+        raise ModelError(f"{name}: has atoms without a position; remove them or repair the file.")
     structure.setup_entities()
     return structure
 
 
-def _unpacked(path: Path) -> bytes:
+def _unpacked(raw: bytes, name: str) -> bytes:
     """Return a file's text, gunzipped where it is: gemmi alone takes half a gzip for a model."""
-    raw = path.read_bytes()
     if raw[:2] == b"\x1f\x8b":
         try:
             with gzip.open(io.BytesIO(raw)) as handle:
                 raw = handle.read(MAXIMUM_MODEL_BYTES + 1)
         except (OSError, EOFError, zlib.error) as error:
-            raise ModelError(f"{path}: is cut short or damaged ({error}).") from error
+            raise ModelError(f"{name}: is cut short or damaged ({error}).") from error
     if len(raw) > MAXIMUM_MODEL_BYTES:
-        raise ModelError(f"{path}: exceeds {MAXIMUM_MODEL_BYTES:,} bytes; no model does.")
+        raise ModelError(f"{name}: exceeds {MAXIMUM_MODEL_BYTES:,} bytes; no model does.")
     return raw
 
 

@@ -1,0 +1,1 @@
+"""Training maps made from atomic structures while the network learns."""
