@@ -139,7 +139,32 @@ def embed_model(
     ModelError
         When the file is no model, has no protein, or has no chain with a backbone.
     """
-    found = protein_chains(read_model(path))
+    return embed_chains(
+        model_id_of(path), protein_chains(read_model(path)), encoder, settings, store, str(path)
+    )
+
+
+def embed_chains(
+    model_id: str,
+    found: Sequence[ProteinChain],
+    encoder: Encoder,
+    settings: EmbeddingSettings,
+    store: EmbeddingStore | None = None,
+    source: str | None = None,
+) -> StructureEmbedding:
+    """Embed protein chains, as `embed_model` does.
+
+    Parameters
+    ----------
+    source
+        Is named where the chains cannot be used; the model's id where None.
+
+    Raises
+    ------
+    ModelError
+        When there is no chain, or none with a backbone.
+    """
+    path = source or model_id
     chains = [chain for chain in found if encoder.visible(chain).any()]
     _require_some(found, chains, encoder, path)
     share = settings.mode == "per_chain" and settings.copies == "once"
@@ -148,7 +173,7 @@ def embed_model(
     vectors, from_store = _vectors([chains[i] for i in distinct], encoder, settings, store)
     rows_of = dict(zip(distinct, vectors, strict=True))
     return StructureEmbedding(
-        model_id=model_id_of(path),
+        model_id=model_id,
         backend=encoder.name,
         fingerprint=encoder.fingerprint,
         code_version=encoder.code_version,
@@ -182,7 +207,7 @@ def _require_some(
     found: Sequence[ProteinChain],
     usable: Sequence[ProteinChain],
     encoder: Encoder,
-    path: Path | str,
+    path: str,
 ) -> None:
     if not found:
         raise ModelError(f"{path}: has no protein chain, so there is nothing to embed.")
