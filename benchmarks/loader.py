@@ -24,9 +24,9 @@ from scipy.ndimage import gaussian_filter
 from cryosamu.config import AugmentationSettings, TrainingSettings
 from cryosamu.files import write_text
 from cryosamu.provenance import software_versions, source_commit
-from cryosamu.training.crops import training_batch
 from cryosamu.training.loader import prefetched
 from cryosamu.training.pairs import TrainingPair
+from cryosamu.training.sources import CropSource, training_batch
 
 _WIDTH, _TOKENS = 512, 256
 _WANTED = 400
@@ -63,7 +63,9 @@ def write_pairs(folder: Path, number: int, edge: int) -> list[TrainingPair]:
 def rate(pairs: list[TrainingPair], settings: TrainingSettings, seconds: float) -> dict[str, float]:
     """Return crops a second and a CPU-second, taken as fast as they come."""
     batches = prefetched(
-        lambda step: training_batch(pairs, settings, step), range(10**9), settings.workers
+        lambda step: training_batch(CropSource(pairs), settings, step),
+        range(10**9),
+        settings.workers,
     )
     for _ in range(8):
         next(batches)
@@ -78,7 +80,9 @@ def rate(pairs: list[TrainingPair], settings: TrainingSettings, seconds: float) 
 def waiting(pairs: list[TrainingPair], settings: TrainingSettings, seconds: float) -> float:
     """Return the share of the time that a network which takes 400 crops a second waited."""
     batches = prefetched(
-        lambda step: training_batch(pairs, settings, step), range(10**9), settings.workers
+        lambda step: training_batch(CropSource(pairs), settings, step),
+        range(10**9),
+        settings.workers,
     )
     pause = settings.batch_size / _WANTED
     for _ in range(8):

@@ -28,12 +28,12 @@ from cryosamu.config import NetworkSettings, TrainingSettings
 from cryosamu.files import write_text
 from cryosamu.network import build_network
 from cryosamu.provenance import software_versions
-from cryosamu.training.crops import training_batch
 from cryosamu.training.interruption import StopRequest
 from cryosamu.training.loader import prefetched
 from cryosamu.training.loop import take_step
 from cryosamu.training.pairs import TrainingPair
 from cryosamu.training.parallel import Processes
+from cryosamu.training.sources import CropSource, training_batch
 from cryosamu.training.state import fresh_state
 
 _WIDTH = 512
@@ -64,7 +64,7 @@ def steps(
         network.compile()
     torch.cuda.reset_peak_memory_stats(device)
     batches = prefetched(
-        lambda step: training_batch(pairs, training, step).pinned(),
+        lambda step: training_batch(CropSource(pairs), training, step).pinned(),
         range(training.steps + _WARM_UP),
         training.workers,
     )

@@ -21,6 +21,7 @@ COMMANDS = (
     "embed",
     "prepare",
     "train",
+    "structures",
     "enhance",
     "evaluate",
     "report",

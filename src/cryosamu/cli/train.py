@@ -16,8 +16,6 @@ def register(root: typer.Typer) -> None:
 
 
 def train(
-    split: Annotated[Path, typer.Option(help="Table of pairs with their split, Parquet.")],
-    prepared: Annotated[Path, typer.Option(help="Folder with EMD-N.npy and EMD-N.json.")],
     tokens: Annotated[
         list[Path], typer.Option(help="Structure tokens: .safetensors files, or a folder of them.")
     ],
@@ -27,6 +25,16 @@ def train(
     output: Annotated[Path, typer.Option("--output", "-o", help="Checkpoint, .safetensors.")],
     history: Annotated[Path, typer.Option(help="Training curves, Parquet.")],
     start: Annotated[
+    split: Annotated[
+        Path | None, typer.Option(help="Table of pairs with their split, Parquet.")
+    ] = None,
+    prepared: Annotated[
+        Path | None, typer.Option(help="Folder with EMD-N.npy and EMD-N.json.")
+    ] = None,
+    structures: Annotated[
+        list[Path] | None,
+        typer.Option(help="Structures to simulate maps from: files of `cryosamu structures pack`."),
+    ] = None,
         Path | None,
         typer.Option(help="Checkpoint to begin with, if no earlier run is resumed or continued."),
     ] = None,
@@ -57,3 +65,4 @@ def train(
         settings.training,
         announce=lambda sentence: typer.echo(sentence, err=True),
     )
+        preparation=settings.preparation,

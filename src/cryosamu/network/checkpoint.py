@@ -41,6 +41,9 @@ class TrainingSummary:
         and `training_pairs` (number) of each.
     metrics
         Values on validation at `best_step`.
+    structures
+        Where maps were simulated from structures: the files' SHA-256, the names of the structures
+        learnt from and validated on, and those left out with their reasons.
     """
 
     steps: int
@@ -51,6 +54,7 @@ class TrainingSummary:
     validation_pairs: tuple[str, ...] = ()
     lineage: tuple[dict[str, Any], ...] = ()
     metrics: dict[str, float] = field(default_factory=dict)
+    structures: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

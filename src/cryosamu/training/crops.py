@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import permutations, product
 from zlib import crc32
@@ -16,12 +16,12 @@ from torch.nn import functional as F
 from cryosamu.config import TrainingSettings
 from cryosamu.training.augmentation import HalfArray, augmented
 from cryosamu.training.pairs import TrainingPair
-from cryosamu.training.parallel import Processes
 
 _TRIES = 16
-_ANYWHERE = 0.1
-_DENSE_VALUE = 0.1
-_DENSE_SHARE = 0.02
+ANYWHERE = 0.1
+DENSE_VALUE, DENSE_SHARE = 0.1, 0.02
+"""Nine in ten crops are looked for where so many voxels of the target are so dense."""
+
 _TRAIN, _DROPOUT, _VALIDATION = 1, 2, 3
 
 
@@ -48,8 +48,9 @@ class Batch:
         return Batch(*(tensor.to(device, non_blocking=True) for tensor in self._tensors()))
 
     def pinned(self) -> Batch:
-        """Return this batch in memory that a CUDA device copies from on its own."""
-        return Batch(*(tensor.pin_memory() for tensor in self._tensors()))
+        """Return this batch in memory that a CUDA device copies from on its own, if not on it."""
+        tensors = (one if one.is_cuda else one.pin_memory() for one in self._tensors())
+        return Batch(*tensors)
 
     def parts(self, count: int) -> list[Batch]:
         """Return this batch in that many parts, or in one for each example if there are fewer."""
@@ -60,22 +61,16 @@ class Batch:
         return self.density, self.target, self.tokens, self.token_mask
 
 
-_ALONE = Processes()
-
-
-def training_batch(
-    pairs: Sequence[TrainingPair],
-    settings: TrainingSettings,
-    step: int,
-    processes: Processes = _ALONE,
+def pair_batch(
+    pairs: Sequence[TrainingPair], settings: TrainingSettings, step: int, places: Iterable[int]
 ) -> Batch:
-    """Return this process's share of a step's crops; all shares together are the same for any size.
+    """Return the crops of some places of a step's batch.
 
     Pairs at random, each cube turned and changed as `settings.augmentation` says, some without
     structure.
     """
     chosen, cubes, told = [], [], []
-    for place in range(processes.rank, settings.batch_size, processes.size):
+    for place in places:
         random = np.random.default_rng([settings.seed, _TRAIN, step, place])
         pair = pairs[int(random.integers(len(pairs)))]
         told.append(random.random() >= settings.embedding_dropout)
@@ -105,12 +100,12 @@ def random_crop(voxels: HalfArray, edge: int, random: np.random.Generator) -> Ha
 
     Nine in ten are looked for where the target has density: most of a map is solvent.
     """
-    anywhere = random.random() < _ANYWHERE
+    anywhere = random.random() < ANYWHERE
     for _ in range(_TRIES):
         corner = [random.integers(max(length - edge, 0) + 1) for length in voxels.shape[1:]]
         window = (slice(None), *(slice(start, start + edge) for start in corner))
         part = voxels[window]
-        if anywhere or (part[1, ::2, ::2, ::2] > _DENSE_VALUE).mean() >= _DENSE_SHARE:
+        if anywhere or (part[1, ::2, ::2, ::2] > DENSE_VALUE).mean() >= DENSE_SHARE:
             break
     missing = [(0, 0), *((0, edge - length) for length in part.shape[1:])]
     cube: HalfArray = np.pad(part, missing)

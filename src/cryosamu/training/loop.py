@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator
 from contextlib import closing
 from pathlib import Path
 from typing import NoReturn
@@ -14,12 +14,13 @@ from tqdm import tqdm
 
 from cryosamu.config import TrainingSettings
 from cryosamu.errors import CryosamuError
-from cryosamu.training.crops import Batch, dropout_seed, training_batch
+from cryosamu.training.crops import Batch, dropout_seed
 from cryosamu.training.interruption import StoppedError, StopRequest, stop_requests
 from cryosamu.training.loader import prefetched
 from cryosamu.training.losses import training_loss
 from cryosamu.training.pairs import TrainingPair
 from cryosamu.training.parallel import Processes
+from cryosamu.training.sources import CropSource, training_batch
 from cryosamu.training.precision import choose_precision
 from cryosamu.training.state import VALIDATION, TrainingState, save_state
 from cryosamu.training.validation import Validation
@@ -27,7 +28,7 @@ from cryosamu.training.validation import Validation
 
 def train_to_end(
     state: TrainingState,
-    pairs: Sequence[TrainingPair],
+    source: CropSource,
     validation: Validation,
     settings: TrainingSettings,
     state_path: Path,
@@ -44,7 +45,7 @@ def train_to_end(
     KeyboardInterrupt
         After Ctrl-C or SIGTERM, the state saved.
     CryosamuError
-        When the loss is no longer finite.
+        When the loss is no longer finite, or another process has ended, the state saved.
     """
 
     def save() -> None:
@@ -55,7 +56,7 @@ def train_to_end(
         torch.random.fork_rng(),
         stop_requests(save) as stop,
         _progress(state, processes) as bar,
-        closing(_batches(state, pairs, settings, processes)) as batches,
+        closing(_batches(state, source, settings, processes)) as batches,
     ):
         try:
             _validate_if_due(state, validation, settings, stop, save)
@@ -130,7 +131,7 @@ def take_step(
 
 def _batches(
     state: TrainingState,
-    pairs: Sequence[TrainingPair],
+    source: CropSource,
     settings: TrainingSettings,
     processes: Processes,
 ) -> Generator[Batch]:
@@ -138,7 +139,7 @@ def _batches(
     device = next(state.network.parameters()).device
 
     def make(step: int) -> Batch:
-        batch = training_batch(pairs, settings, step, processes)
+        batch = training_batch(source, settings, step, processes)
         return batch.pinned() if device.type == "cuda" else batch
 
     batches = prefetched(make, range(state.step, state.steps), settings.workers)

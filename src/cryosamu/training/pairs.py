@@ -7,7 +7,7 @@ import json
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -19,6 +19,9 @@ from cryosamu.embedding.tokens import TokensHeader, read_tokens, read_tokens_hea
 from cryosamu.errors import CryosamuError
 from cryosamu.files import require_file, sha256_of
 from cryosamu.tables import SPLIT, read_table
+
+if TYPE_CHECKING:
+    from cryosamu.training.simulated.data import SimulatedStructures
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,8 @@ class TrainingData:
         How the structure tokens were made, the encoder's weights, the tokens' width.
     preparation
         How the maps were prepared.
+    simulated
+        Structures to make further maps from; None where there are none.
     """
 
     train: tuple[TrainingPair, ...]
@@ -73,10 +78,23 @@ class TrainingData:
     weights_fingerprint: str
     embedding_width: int
     preparation: PreparationSettings
+    simulated: SimulatedStructures | None = None
+
+    def learnt(self) -> dict[str, str]:
+        """Return the digest of every pair and structure to learn from, by its name."""
+        structures = () if self.simulated is None else self.simulated.train
+        return {
+            **{pair.emdb_id: pair.digest for pair in self.train},
+            **{one.name: one.digest for one in structures},
+        }
 
 
 def read_training_data(
-    split: Path | str, prepared: Path | str, tokens: Iterable[Path | str]
+    split: Path | str,
+    prepared: Path | str,
+    tokens: Iterable[Path | str],
+    *,
+    to_learn: bool = True,
 ) -> TrainingData:
     """Open the pairs of the train and validation splits.
 
@@ -98,7 +116,7 @@ def read_training_data(
     """
     rows = read_table(split, SPLIT).sort_values("emdb_id")
     used = rows[rows["split"].isin(["train", "validation"])]
-    paths = _token_files(tokens, list(used["pdb_id"]))
+    paths = token_files(tokens, list(used["pdb_id"]))
     header = read_tokens_header(paths)
     known = read_tokens(paths)
     arrays = _prepared_arrays(Path(prepared), list(used["emdb_id"]))
@@ -110,20 +128,20 @@ def read_training_data(
         )
         for name in ("train", "validation")
     }
-    if not pairs["train"]:
+    if to_learn and not pairs["train"]:
         raise CryosamuError(f"{split}: no pair is in the train split; there is nothing to learn.")
     return TrainingData(
         train=pairs["train"],
         validation=pairs["validation"],
         held_out=frozenset(rows.loc[rows["split"].isin(["validation", "test"]), "emdb_id"]),
-        embedding=_embedding_settings(header),
+        embedding=embedding_settings(header),
         weights_fingerprint=header.fingerprint,
         embedding_width=header.width,
         preparation=preparation,
     )
 
 
-def _token_files(given: Iterable[Path | str], pdb_ids: Sequence[str]) -> list[Path]:
+def token_files(given: Iterable[Path | str], pdb_ids: Sequence[str]) -> list[Path]:
     """Return the files of tokens: those given, and of folders those of the models in use."""
     files: list[Path] = []
     for path in map(Path, given):
@@ -161,7 +179,7 @@ def _rows(frame: pd.DataFrame, split: str) -> Sequence[Mapping[Hashable, Any]]:
     return frame[frame["split"] == split].to_dict("records")
 
 
-def _embedding_settings(header: TokensHeader) -> EmbeddingSettings:
+def embedding_settings(header: TokensHeader) -> EmbeddingSettings:
     """Return what shaped the tokens; paths and devices are of the machine that made them."""
     return EmbeddingSettings.model_validate(
         {

@@ -139,7 +139,8 @@ def make_plan(
 
 
 def _require_held_out(path: Path, header: CheckpointHeader, data: TrainingData) -> None:
-    learnt = sorted(data.held_out.intersection(header.training.training_pairs))
+    known = {*header.training.training_pairs, *header.training.structures.get("structures", ())}
+    learnt = sorted(data.held_out & known)
     if learnt:
         raise CheckpointError(
             f"{path}: was trained on {', '.join(learnt)}, which the split holds out; "
@@ -176,7 +177,7 @@ def _continuation(
     # What was once learnt from cannot judge the network any more.
     if record["recipe"] != scratch.recipe or data.held_out & known.keys():
         return None
-    pairs = _digests(data.train)
+    pairs = data.learnt()
     new = sum(known.get(emdb_id) != digest for emdb_id, digest in pairs.items())
     gone = len(known.keys() - pairs.keys())
     without = f" and without {gone} former ones" if gone else ""
@@ -229,7 +230,7 @@ def data_digest(data: TrainingData) -> str:
     """Return a digest of the content of every pair and of its role."""
     return digest_of(
         {
-            "train": _digests(data.train),
+            "train": data.learnt(),
             "validation": _digests(data.validation),
         }
     )
@@ -242,7 +243,7 @@ def mark_finished(
     record = {
         "recipe": plan.recipe,
         "data": plan.data,
-        "train": _digests(data.train),
+        "train": data.learnt(),
         "validation": _digests(data.validation),
         "lineage": lineage,
         "checkpoint": sha256_of(plan.folder.checkpoint),

@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from cryosamu.config import NetworkSettings, TrainingSettings
+from cryosamu.config import NetworkSettings, PreparationSettings, TrainingSettings
 from cryosamu.errors import ConfigError
 from cryosamu.files import atomic_path, require_file, sha256_of
 from cryosamu.network import EnhancementNetwork, build_network
@@ -29,6 +29,9 @@ from cryosamu.training.loop import train_to_end
 from cryosamu.training.pairs import TrainingData, read_training_data
 from cryosamu.training.parallel import Processes, joined_processes
 from cryosamu.training.plan import Plan, make_plan, mark_finished, name_latest
+from cryosamu.training.simulated.crops import SimulatedCrops
+from cryosamu.training.simulated.data import with_structures
+from cryosamu.training.sources import CropSource
 from cryosamu.training.state import FORMER_VALIDATION, TrainingState, fresh_state, load_state
 from cryosamu.training.validation import Validation
 
@@ -40,7 +43,7 @@ class TrainingFiles:
     Attributes
     ----------
     split, prepared, tokens
-        As `read_training_data`.
+        As `read_training_data`; no split where maps are simulated from structures alone.
     state
         Folder that outlives the call: unfinished and finished runs.
     checkpoint, history
@@ -49,16 +52,19 @@ class TrainingFiles:
         A checkpoint to begin with where nothing is resumed or continued.
     lock
         The data set's lock, whose digest the checkpoint is to bear.
+    structures
+        Files of packed structures to simulate maps from.
     """
 
-    split: Path
-    prepared: Path
+    split: Path | None
+    prepared: Path | None
     tokens: tuple[Path, ...]
     state: Path
     checkpoint: Path
     history: Path
     start: Path | None = None
     lock: Path | None = None
+    structures: tuple[Path, ...] = ()
 
 
 def run_training(
@@ -66,6 +72,7 @@ def run_training(
     network: NetworkSettings,
     training: TrainingSettings,
     announce: Callable[[str], None],
+    preparation: PreparationSettings | None = None,
 ) -> None:
     """Train, resume, continue with new pairs, or write a finished run's outputs again.
 
@@ -75,6 +82,8 @@ def run_training(
     ----------
     announce
         Is told in sentences what is done and what should be known of it.
+    preparation
+        How simulated maps are brought to the network where no prepared pair says it.
 
     Raises
     ------
@@ -82,7 +91,7 @@ def run_training(
         When an input or the folder of states cannot be used.
     """
     lock_digest = None if files.lock is None else sha256_of(require_file(files.lock, "lock"))
-    data = read_training_data(files.split, files.prepared, files.tokens)
+    data = _read(files, training, preparation or PreparationSettings())
     plan = make_plan(files.state, data, network, training, files.start)
     with joined_processes(training.device) as (processes, device):
         say = announce if processes.first else _silent
@@ -95,6 +104,28 @@ def run_training(
                 mark_finished(plan, files.state, data, state.lineage)
         if processes.first:
             _hand_out(plan, files)
+
+
+def _read(
+    files: TrainingFiles, training: TrainingSettings, preparation: PreparationSettings
+) -> TrainingData:
+    """Open what is to be learnt from.
+
+    Raises
+    ------
+    ConfigError
+        When neither pairs nor structures are named.
+    """
+    pairs = None
+    if files.split is not None and files.prepared is not None:
+        pairs = read_training_data(
+            files.split, files.prepared, files.tokens, to_learn=not files.structures
+        )
+    if files.structures:
+        return with_structures(pairs, files.structures, files.tokens, training, preparation)
+    if pairs is None:
+        raise ConfigError("nothing to learn from: give --split and --prepared, or --structures.")
+    return pairs
 
 
 def _silent(_sentence: str) -> None:
@@ -137,9 +168,13 @@ def _train(
         plan.folder.clear_leftovers()
     if not data.validation:
         say(_NO_VALIDATION)
+    simulated = None
+    if data.simulated is not None:
+        simulated = SimulatedCrops(data.simulated, training, device)
+    source = CropSource(data.train, simulated)
     judges = data.validation or data.train
     validation = Validation(judges, training, device, processes, state.former)
-    train_to_end(state, data.train, validation, training, plan.folder.state, processes)
+    train_to_end(state, source, validation, training, plan.folder.state, processes)
     if state.former:
         say(_what_was_forgotten(state))
     return state
@@ -222,6 +257,7 @@ def _write_results(
             validation_pairs=tuple(pair.emdb_id for pair in data.validation),
             lineage=tuple(state.lineage),
             metrics=state.best_metrics,
+            structures={} if data.simulated is None else data.simulated.record(),
         ),
         provenance=provenance_record(training.model_dump(mode="json"), {}, training.seed),
         notes=tuple(_notes(data)),
@@ -233,5 +269,7 @@ def _notes(data: TrainingData) -> Iterable[str]:
     simulated = sum(pair.simulated for pair in data.train)
     if simulated:
         yield f"{simulated} of the {len(data.train)} training maps were simulated from models."
+    if data.simulated is not None:
+        yield f"Trained on maps simulated from {len(data.simulated.train)} atomic structures."
     if not data.validation:
         yield _NO_VALIDATION

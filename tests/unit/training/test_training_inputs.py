@@ -19,10 +19,10 @@ from cryosamu.training.crops import (
     _turned,
     make_batch,
     random_crop,
-    training_batch,
     validation_crops,
 )
 from cryosamu.training.pairs import read_training_data
+from cryosamu.training.sources import CropSource, training_batch
 
 
 def read(world):
@@ -228,7 +228,7 @@ def test_crops_are_looked_for_where_the_target_has_density():
 
 
 def test_a_batch_is_a_function_of_seed_and_step(world):
-    pairs = read(world).train
+    pairs = CropSource(read(world).train)
     first, again, next_one = (training_batch(pairs, TRAINING, step) for step in (7, 7, 8))
     other = training_batch(pairs, TRAINING.model_copy(update={"seed": 6}), 7)
     assert torch.equal(first.density, again.density)
@@ -240,7 +240,7 @@ def test_a_batch_is_a_function_of_seed_and_step(world):
 
 
 def test_the_structure_is_dropped_as_often_as_the_settings_say(world):
-    pairs = read(world).train
+    pairs = CropSource(read(world).train)
     told = [training_batch(pairs, TRAINING, step).token_mask.any(1) for step in range(400)]
     assert torch.cat(told).float().mean() == pytest.approx(0.7, abs=0.05)
     always = TRAINING.model_copy(update={"embedding_dropout": 0.0})

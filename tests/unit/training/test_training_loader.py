@@ -13,10 +13,10 @@ from training_toys import TRAINING
 
 from cryosamu.config import AugmentationSettings
 from cryosamu.training.augmentation import augmented, refiltered
-from cryosamu.training.crops import training_batch
 from cryosamu.training.loader import prefetched
 from cryosamu.training.pairs import read_training_data
 from cryosamu.training.parallel import Processes
+from cryosamu.training.sources import CropSource, training_batch
 
 BATCH_OF_SIX = TRAINING.model_copy(update={"batch_size": 6})
 
@@ -72,16 +72,16 @@ def test_the_number_of_workers_does_not_change_a_run(world):
 
 @pytest.mark.parametrize("size", [2, 3, 4])
 def test_the_shares_of_several_processes_are_the_batch_of_one(pairs, size):
-    whole = training_batch(pairs, BATCH_OF_SIX, 4)
+    whole = training_batch(CropSource(pairs), BATCH_OF_SIX, 4)
     for rank in range(size):
-        share = training_batch(pairs, BATCH_OF_SIX, 4, Processes(rank, size))
+        share = training_batch(CropSource(pairs), BATCH_OF_SIX, 4, Processes(rank, size))
         assert torch.equal(share.density, whole.density[rank::size])
         assert torch.equal(share.target, whole.target[rank::size])
         assert torch.equal(share.token_mask, whole.token_mask[rank::size])
 
 
 def test_the_parts_of_a_batch_are_the_batch(pairs):
-    batch = training_batch(pairs, BATCH_OF_SIX, 1)
+    batch = training_batch(CropSource(pairs), BATCH_OF_SIX, 1)
     for count, sizes in ((1, [6]), (2, [3, 3]), (4, [2, 2, 2]), (9, [1] * 6)):
         parts = batch.parts(count)
         assert [len(part.density) for part in parts] == sizes
@@ -90,9 +90,10 @@ def test_the_parts_of_a_batch_are_the_batch(pairs):
 
 
 def test_changes_are_of_the_map_alone_and_off_by_default(pairs):
-    plain = training_batch(pairs, TRAINING, 3)
+    plain = training_batch(CropSource(pairs), TRAINING, 3)
     jitter = AugmentationSettings(intensity=0.3, b_factor=60)
-    changed = training_batch(pairs, TRAINING.model_copy(update={"augmentation": jitter}), 3)
+    changing = TRAINING.model_copy(update={"augmentation": jitter})
+    changed = training_batch(CropSource(pairs), changing, 3)
     assert torch.equal(plain.target, changed.target)
     assert (plain.density - changed.density).abs().max() > 0.01
     assert 0 <= changed.density.min() <= changed.density.max() <= 1

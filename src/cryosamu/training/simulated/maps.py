@@ -247,9 +247,9 @@ def _signal(
     density = _ATOM_WEIGHT / _ATOM_VOLUME * voxel_size**3
     displaced = torch.fft.rfftn(numbers.solvent * density * envelope, dim=(1, 2, 3))
     x, y, z = numbers.axis
-    along = (x * frequencies.x + y * frequencies.y + z * frequencies.z) ** 2
-    worse: Tensor = torch.exp(-numbers.anisotropy / 4 * along)
-    return (signal - displaced) * worse
+    along: Tensor = (x * frequencies.x + y * frequencies.y + z * frequencies.z) ** 2
+    seen: Tensor = (signal - displaced) * torch.exp(-numbers.anisotropy / 4 * along)
+    return seen
 
 
 def _noise(

@@ -1,0 +1,188 @@
+"""The structures that a run makes maps from, with their tokens; some held out to validate on."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from zlib import crc32
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cryosamu.config import PreparationSettings, TrainingSettings
+from cryosamu.embedding.tokens import read_tokens, read_tokens_header
+from cryosamu.errors import CryosamuError
+from cryosamu.files import sha256_of
+from cryosamu.preparation import target_sigma
+from cryosamu.training.pairs import (
+    TrainingData,
+    TrainingPair,
+    embedding_settings,
+    token_files,
+)
+from cryosamu.training.simulated.library import AtomicStructure, read_library
+from cryosamu.training.simulated.maps import box_edge, make_maps
+from cryosamu.training.simulated.scene import draw_scene
+
+_VALIDATION = 23
+
+
+@dataclass(frozen=True)
+class SimulatedStructures:
+    """What is simulated from.
+
+    Attributes
+    ----------
+    train, held_out
+        Structures to learn from, and to validate on.
+    tokens
+        Name to float32 [tokens, width] and bool [tokens].
+    preparation
+        How maps and targets are brought to the network.
+    left_out
+        Structures that were not packed since they resemble what is evaluated, and why, as the
+        files say.
+    files
+        SHA-256 of each file of structures, by its name.
+    """
+
+    train: tuple[AtomicStructure, ...]
+    held_out: tuple[AtomicStructure, ...]
+    tokens: Mapping[str, tuple[Tensor, Tensor]]
+    preparation: PreparationSettings
+    left_out: tuple[Mapping[str, Any], ...]
+    files: Mapping[str, str]
+
+    def sigma(self, resolution: float) -> float:
+        """Return the width in Å of the target's Gaussians at a resolution in Å."""
+        return target_sigma(resolution, self.preparation.target)
+
+    def record(self) -> dict[str, Any]:
+        """Return what a checkpoint is to say of them, as JSON values."""
+        return {
+            "files": dict(self.files),
+            "structures": [one.name for one in self.train],
+            "validation_structures": [one.name for one in self.held_out],
+            "left_out": [dict(one) for one in self.left_out],
+        }
+
+
+def read_structures(
+    libraries: Sequence[Path],
+    tokens: Iterable[Path],
+    held_out: int,
+    preparation: PreparationSettings,
+) -> SimulatedStructures:
+    """Read packed structures and their tokens.
+
+    Parameters
+    ----------
+    held_out
+        How many structures to validate on: those whose names have the lowest SHA-256, so that
+        none changes sides as the files grow, but for the few that newcomers push out.
+
+    Raises
+    ------
+    CryosamuError
+        When a file is damaged, a name comes twice, tokens are missing, or too few are left.
+    """
+    structures: dict[str, AtomicStructure] = {}
+    left_out: list[Mapping[str, Any]] = []
+    for path in libraries:
+        library = read_library(path)
+        left_out += library.about.get("left_out", [])
+        for one in library.structures:
+            if one.name in structures:
+                raise CryosamuError(f"{path}: {one.name} is in another file of structures too.")
+            structures[one.name] = one
+    known = read_tokens(tokens)
+    missing = sorted(structures.keys() - known.keys())
+    if missing:
+        raise CryosamuError(
+            f"the files of structure tokens lack {missing[0]} and {len(missing) - 1} others; make "
+            "them with 'cryosamu structures embed'."
+        )
+    if len(structures) <= held_out:
+        raise CryosamuError(
+            f"{len(structures)} structures cannot be trained on with {held_out} held out; lower "
+            "'training.simulation.validation_structures' or give more."
+        )
+    names = sorted(structures, key=lambda name: hashlib.sha256(name.encode()).digest())
+    return SimulatedStructures(
+        train=tuple(structures[name] for name in sorted(names[held_out:])),
+        held_out=tuple(structures[name] for name in sorted(names[:held_out])),
+        tokens={name: known[name] for name in structures},
+        preparation=preparation,
+        left_out=tuple(left_out),
+        files={Path(path).name: sha256_of(path) for path in libraries},
+    )
+
+
+def with_structures(
+    pairs: TrainingData | None,
+    libraries: Sequence[Path],
+    tokens: Sequence[Path],
+    settings: TrainingSettings,
+    preparation: PreparationSettings,
+) -> TrainingData:
+    """Return pairs, if there are any, with structures to simulate further maps from.
+
+    Real pairs to validate on are used alone; else the structures that are held out are.
+
+    Parameters
+    ----------
+    preparation
+        Used where there are no pairs; with pairs, maps are simulated as these were prepared.
+    """
+    names = [one.name for path in libraries for one in read_library(path).structures]
+    paths = token_files(tokens, names)
+    header = read_tokens_header(paths)
+    preparation = preparation if pairs is None else pairs.preparation
+    found = read_structures(
+        libraries, paths, settings.simulation.validation_structures, preparation
+    )
+    judges = pairs.validation if pairs is not None else ()
+    return TrainingData(
+        train=pairs.train if pairs is not None else (),
+        validation=judges or validation_pairs(found, settings),
+        held_out=frozenset(one.name for one in found.held_out)
+        | (pairs.held_out if pairs is not None else frozenset()),
+        embedding=embedding_settings(header),
+        weights_fingerprint=header.fingerprint,
+        embedding_width=header.width,
+        preparation=preparation,
+        simulated=found,
+    )
+
+
+def validation_pairs(
+    data: SimulatedStructures, settings: TrainingSettings
+) -> tuple[TrainingPair, ...]:
+    """Return one fixed simulated map for each structure that is held out, made on the CPU."""
+    view, voxel_size = settings.simulation.view, data.preparation.voxel_size
+    found = []
+    for number, structure in enumerate(data.held_out):
+        random = np.random.default_rng([settings.seed, _VALIDATION, crc32(structure.name.encode())])
+        scene = draw_scene(
+            data.held_out, number, settings.simulation, box_edge(view), voxel_size, random
+        )
+        maps = make_maps(
+            [scene], view, voxel_size, data.preparation.percentile, data.sigma, torch.device("cpu")
+        )
+        tokens, mask = data.tokens[structure.name]
+        found.append(
+            TrainingPair(
+                emdb_id=structure.name,
+                voxels=torch.cat((maps.density, maps.target)).half().numpy(),
+                tokens=tokens,
+                token_mask=mask,
+                digest=structure.digest,
+                simulated=True,
+                voxel_size=voxel_size,
+            )
+        )
+    return tuple(found)
