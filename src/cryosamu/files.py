@@ -106,3 +106,20 @@ def require_file(path: Path | str, what: str) -> Path:
         state = "is a folder, not a file" if path.is_dir() else "does not exist"
         raise CryosamuError(f"{path}: this {what} {state}; check the path.")
     return path
+
+
+def require_checksum(path: Path | str, sha256: str, what: str) -> Path:
+    """Return `path` as a Path when the file is there and has this SHA-256.
+
+    Raises
+    ------
+    CryosamuError
+        When it does not exist, or has another content.
+    """
+    path = require_file(path, what)
+    if sha256_of(path) != sha256:
+        raise CryosamuError(
+            f"{path}: is not the {what} that the work list names (its SHA-256 is another); remove "
+            "it and run again, or make the list anew."
+        )
+    return path

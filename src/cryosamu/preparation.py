@@ -9,18 +9,23 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from cryosamu.config import PreparationSettings, TargetSettings
 from cryosamu.errors import CryosamuError, MapError, ModelError
 from cryosamu.files import atomic_path, sha256_of
-from cryosamu.provenance import provenance_record
+from cryosamu.pairs import Pair
+from cryosamu.provenance import provenance_record, stage_digest
+from cryosamu.shards import Made, Task, make_tasks, member_folder
 from cryosamu.structure.density import gaussian_sigma, simulate_density
 from cryosamu.structure.model import Atoms, heavy_atoms, read_model
+from cryosamu.tables import PREPARED
 from cryosamu.volume.grid import grid_shape, resample
 from cryosamu.volume.io import MAXIMUM_VOXELS, read_map
 from cryosamu.volume.normalise import normalise, require_contrast
@@ -203,3 +208,65 @@ def _write_pair(
             np.save(handle, pair, allow_pickle=False)
         full = {"sha256": sha256_of(array_path), **frame, **record}
         record_path.write_text(json.dumps(full, indent=2) + "\n", encoding="utf-8")
+
+
+def prepare_pairs(
+    pairs: Sequence[Pair], settings: PreparationSettings, folder: Path, workers: int = 1
+) -> Made:
+    """Prepare each pair that is not yet, or that was prepared from something else.
+
+    Parameters
+    ----------
+    folder
+        Of the prepared pairs, each in a sub-folder by its id.
+    workers
+        Processes that prepare a pair each.
+    """
+    shared = {"settings": settings.model_dump(mode="json"), "code": stage_digest("prepare")}
+    tasks = [
+        Task(
+            pair.emdb_id,
+            (pair, settings, prepared_path(folder, pair)),
+            {
+                **shared,
+                "map": pair.map_sha256,
+                "model": pair.model_sha256,
+                "resolution": pair.resolution,
+            },
+            (prepared_path(folder, pair), prepared_path(folder, pair).with_suffix(".json")),
+        )
+        for pair in pairs
+    ]
+    return make_tasks(tasks, _prepare, "prepared", workers)
+
+
+def _prepare(given: tuple[Pair, PreparationSettings, Path]) -> None:
+    pair, settings, output = given
+    prepare_pair(pair.arrived_map(), pair.arrived_model(), pair.resolution, settings, output)
+
+
+def prepared_path(folder: Path, pair: Pair) -> Path:
+    """Return where a pair lies in a folder of prepared ones."""
+    return member_folder(folder, pair.emdb_id) / f"{pair.emdb_id}.npy"
+
+
+def prepared_table(pairs: Sequence[Pair], folder: Path) -> pd.DataFrame:
+    """Return the rows of `tables.PREPARED`, from the records beside the prepared pairs."""
+    rows = []
+    for pair in pairs:
+        path = prepared_path(folder, pair)
+        record = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+        rows.append(
+            {
+                "emdb_id": pair.emdb_id,
+                "path": str(path),
+                "bytes": path.stat().st_size,
+                "sha256": record["sha256"],
+                "resolution": record["resolution"],
+                "scale_map": record["scale_map"],
+                "scale_target": record["scale_target"],
+                "fraction_inside": record["fraction_inside"],
+                "settings": json.dumps(record["provenance"]["settings"], sort_keys=True),
+            }
+        )
+    return pd.DataFrame(rows, columns=PREPARED.names)

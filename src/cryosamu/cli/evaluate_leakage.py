@@ -10,6 +10,7 @@ import typer
 
 from cryosamu.cli.options import ConfigOption
 from cryosamu.errors import CryosamuError
+from cryosamu.shards import member_folder
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,7 +30,10 @@ def leakage(
         Path, typer.Option(help="The split's table: entries of train, validation and test.")
     ],
     models: Annotated[
-        Path, typer.Option(help="Folder of the models, PDBID.cif.gz (also .cif, .pdb, .pdb.gz).")
+        Path,
+        typer.Option(
+            help="Folder of the models, PDBID.cif.gz (also .cif, .pdb, .pdb.gz), or the store's."
+        ),
     ],
     output: Annotated[
         Path, typer.Option("--output", "-o", help="One row an evaluated chain (Parquet).")
@@ -106,9 +110,10 @@ def _chains(split: pd.DataFrame, models: Path) -> list[Chain]:
 
 def _model_path(folder: Path, pdb_id: str) -> Path:
     names = [name + suffix for name in (pdb_id, pdb_id.lower()) for suffix in _SUFFIXES]
-    for name in names:
-        if (folder / name).is_file():
-            return folder / name
+    for place in (folder, member_folder(folder, pdb_id)):
+        for name in names:
+            if (place / name).is_file():
+                return place / name
     raise CryosamuError(f"{folder}: has no model of {pdb_id}; expected {names[0]} or the like.")
 
 

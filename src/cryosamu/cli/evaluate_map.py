@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cryosamu.cli.options import ConfigOption
+from cryosamu.cli.options import ConfigOption, MembersOption, WorkersOption, WorkOption
 from cryosamu.errors import CryosamuError
 
 if TYPE_CHECKING:
@@ -33,14 +33,20 @@ def register(group: typer.Typer) -> None:
 
 def judge(
     map_path: Annotated[
-        Path, typer.Argument(metavar="MAP", help="Deposited map, MRC/CCP4, .gz or not.")
-    ],
-    model_path: Annotated[Path, typer.Argument(metavar="MODEL", help="Model, mmCIF or PDB.")],
-    resolution: Annotated[float, typer.Option(help="Reported resolution of the map, Å.")],
+        Path | None, typer.Argument(metavar="MAP", help="Deposited map, MRC/CCP4, .gz or not.")
+    ] = None,
+    model_path: Annotated[
+        Path | None, typer.Argument(metavar="MODEL", help="Model, mmCIF or PDB.")
+    ] = None,
+    resolution: Annotated[
+        float | None, typer.Option(help="Reported resolution of the map, Å.")
+    ] = None,
     method: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="NAME=MAP", help="A finished map, or its record, to judge; may be repeated."
+            metavar="NAME=MAP",
+            help="A finished map, or its record, to judge; with --work the folder of all. May be "
+            "repeated.",
         ),
     ] = None,
     contour: Annotated[
@@ -64,6 +70,9 @@ def judge(
     ] = None,
     emdb_id: Annotated[str, typer.Option(help="Entry, for the tables.")] = "",
     pdb_id: Annotated[str, typer.Option(help="Model, for the tables.")] = "",
+    work: WorkOption = None,
+    members: MembersOption = None,
+    workers: WorkersOption = 1,
     config: ConfigOption = None,
 ) -> None:
     """Judge a map, trivial baselines and finished maps against a model, as cctbx 2025.11 does.
@@ -73,12 +82,26 @@ def judge(
     (σ = 0.6 Å) and local resolution: docs/metrics.md defines them. Each for the map as it is and
     low-passed to the reported resolution. A gain over `deposited` that `low_pass` has too is no
     gain; `envelope` and `random_phases` are floors. A method that fails is listed with its reason.
+    With `--work` all pairs of a list are judged, and the tables hold the rows of all.
 
         cryosamu evaluate emd_1234.map.gz 1abc.cif.gz --resolution 5.2
 
         cryosamu evaluate emd_1234.map.gz 1abc.cif.gz --resolution 5.2
         --method enhanced=enhanced.mrc --json figures.json --per-residue residues.csv
+
+        cryosamu evaluate map --work results/split/test/00.jsonl --members judged
+        --method enhanced=enhanced_maps --table all.parquet
     """
+    if work is not None:
+        if map_path is not None or half_map or json_path or members is None:
+            raise CryosamuError(
+                "--work needs --members FOLDER, and takes no MAP, --half-map or --json."
+            )
+        outputs = (table, curves, per_residue)
+        _judge_list(work, members, _finished_maps(method or []), outputs, workers, config)
+        return
+    if map_path is None or model_path is None or resolution is None:
+        raise CryosamuError("give MAP, MODEL and --resolution, or --work.")
     from cryosamu.config import read_config
     from cryosamu.evaluation.entry import judge_entry
     from cryosamu.evaluation.methods import read_finished
@@ -116,6 +139,25 @@ def judge(
         inputs |= {name: path for name, path in finished.items() if path.is_file()}
         inputs |= {f"half map {number}": path for number, path in enumerate(halves, 1)}
         _write_json(json_path, judged, given, inputs)
+
+
+def _judge_list(
+    work: Path,
+    members: Path,
+    methods: dict[str, Path],
+    outputs: tuple[Path | None, Path | None, Path | None],
+    workers: int,
+    config: Path | None,
+) -> None:
+    from cryosamu.config import read_config
+    from cryosamu.evaluation.many import JudgedTables, join_judged, judge_pairs
+    from cryosamu.pairs import read_pairs
+
+    pairs = read_pairs(work)
+    made = judge_pairs(pairs, read_config(config).evaluation, methods, members, workers)
+    typer.echo(made.summary("evaluated"), err=True)
+    made.require_all("evaluated")
+    join_judged(pairs, members, JudgedTables(*outputs))
 
 
 def _finished_maps(given: Sequence[str]) -> dict[str, Path]:

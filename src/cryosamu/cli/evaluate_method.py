@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cryosamu.cli.options import ConfigOption
+from cryosamu.cli.options import ConfigOption, WorkOption
 from cryosamu.errors import CryosamuError
 
 if TYPE_CHECKING:
-    from cryosamu.evaluation.methods.making import MethodRun
+    from cryosamu.config import Config
 
 _SUFFIXES = (".mrc", ".map")
 
@@ -25,11 +25,16 @@ def method(
     name: Annotated[
         str, typer.Argument(metavar="METHOD", help="As in the configuration's evaluation.methods.")
     ],
-    map_path: Annotated[
-        Path, typer.Argument(metavar="MAP", help="Deposited map, MRC/CCP4, .gz or not.")
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", help="The method's map, .mrc; of a work list, a folder."),
     ],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The method's map, .mrc.")],
-    resolution: Annotated[float, typer.Option(help="Reported resolution of the map, Å.")],
+    map_path: Annotated[
+        Path | None, typer.Argument(metavar="MAP", help="Deposited map, MRC/CCP4, .gz or not.")
+    ] = None,
+    resolution: Annotated[
+        float | None, typer.Option(help="Reported resolution of the map, Å.")
+    ] = None,
     model: Annotated[
         Path | None, typer.Option(help="Deposited model: its embedding or, for others, sequences.")
     ] = None,
@@ -44,6 +49,7 @@ def method(
         Path | None, typer.Option(help="The record as a row, time and memory in it (Parquet).")
     ] = None,
     emdb_id: Annotated[str, typer.Option(help="Entry, for {emdb_id} in patterns.")] = "",
+    work: WorkOption = None,
     config: ConfigOption = None,
 ) -> None:
     """Make one method's map on the deposited map's grid, in a process that is measured.
@@ -52,26 +58,36 @@ def method(
     emready, deepemhancer, cryoten, resolve_cryo_em. Beside the map lies a record of the same name
     with .json: status, seconds, peak memory, version. A method that fails, or is not installed, is
     a result: the record says why, and counts in `cryosamu evaluate map --method NAME=RECORD.json`.
+    With `--work` one map after the other of a list is made, so that each one's time is its own.
 
         cryosamu evaluate method locally_sharpened emd_1234.map.gz --resolution 5.2 -o local.mrc
 
         cryosamu evaluate method deepemhancer emd_1234.map.gz --resolution 5.2 -o deepemhancer.mrc
     """
     from cryosamu.config import read_config
-    from cryosamu.evaluation.methods.making import METHODS, Request, make_method, method_table
+    from cryosamu.evaluation.methods.making import METHODS, Request, make_method
+    from cryosamu.evaluation.methods.record import runs_table, write_record
     from cryosamu.tables import METHODS as SCHEMA
     from cryosamu.tables import write_table
 
     if name not in METHODS:
         raise CryosamuError(f"{name}: is not a method; known are {', '.join(METHODS)}.")
-    if output.suffix not in _SUFFIXES:
-        raise CryosamuError(f"{output}: a method's map is an MRC file; end the name in .mrc.")
-    if half_map and len(half_map) != 2:
-        raise CryosamuError("--half-map: must be given twice, once a half map.")
     options: tuple[str, ...] = (
         () if checkpoint is None else ("--checkpoint", str(checkpoint.resolve()))
     )
     options += () if config is None else ("--config", str(config.resolve()))
+    settings = read_config(config)
+    if work is not None:
+        if map_path is not None or half_map:
+            raise CryosamuError("--work names the maps: leave out MAP and --half-map.")
+        _make_list(name, work, settings, checkpoint, options, output, table)
+        return
+    if map_path is None or resolution is None:
+        raise CryosamuError("give MAP and --resolution, or --work.")
+    if output.suffix not in _SUFFIXES:
+        raise CryosamuError(f"{output}: a method's map is an MRC file; end the name in .mrc.")
+    if half_map and len(half_map) != 2:
+        raise CryosamuError("--half-map: must be given twice, once a half map.")
     request = Request(
         map=map_path,
         resolution=resolution,
@@ -81,30 +97,37 @@ def method(
         contour=contour,
         enhance_options=options,
     )
-    run = make_method(name, request, read_config(config).evaluation, output)
-    _write_record(output, run, request, checkpoint)
+    run = make_method(name, request, settings.evaluation, output)
+    write_record(output, run, request, checkpoint)
     if table is not None:
-        write_table(table, method_table(run), SCHEMA)
+        write_table(table, runs_table([run]), SCHEMA)
     if run.status != "ok":
         typer.echo(f"note: {name} failed: {run.error}", err=True)
 
 
-def _write_record(output: Path, run: MethodRun, request: Any, checkpoint: Path | None) -> None:
-    import json
-    from dataclasses import asdict
+def _make_list(
+    name: str,
+    work: Path,
+    settings: Config,
+    checkpoint: Path | None,
+    options: tuple[str, ...],
+    folder: Path,
+    table: Path | None,
+) -> None:
+    from cryosamu.evaluation.methods.many import Maker, make_maps, runs_of
+    from cryosamu.evaluation.methods.record import runs_table
+    from cryosamu.pairs import read_pairs
+    from cryosamu.tables import METHODS, write_table
 
-    from cryosamu.files import write_text
-    from cryosamu.provenance import provenance_record
-
-    inputs = {"map": request.map}
-    if request.model is not None:
-        inputs["model"] = request.model
-    if checkpoint is not None:
-        inputs["checkpoint"] = checkpoint
-    settings = {"resolution": request.resolution, "contour": request.contour}
-    record = {
-        **asdict(run),
-        "map": output.name,
-        "provenance": provenance_record(settings, inputs),
-    }
-    write_text(output.with_suffix(".json"), json.dumps(record, indent=2) + "\n")
+    pairs = read_pairs(work)
+    shaped_by = settings.enhancement.model_dump(mode="json", include={"window", "margin"})
+    maker = Maker(name, settings.evaluation, checkpoint, options, shaped_by)
+    made = make_maps(maker, pairs, folder)
+    typer.echo(made.summary(f"made by {name}"), err=True)
+    made.require_all(f"made by {name}")
+    runs = runs_of(pairs, folder)
+    for run in runs:
+        if run.status != "ok":
+            typer.echo(f"note: {name} failed for {run.emdb_id}: {run.error}", err=True)
+    if table is not None:
+        write_table(table, runs_table(runs), METHODS)

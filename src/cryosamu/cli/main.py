@@ -18,10 +18,11 @@ COMMANDS = (
     "fetch",
     "curate",
     "split",
+    "deal",
     "embed",
     "prepare",
-    "train",
     "structures",
+    "train",
     "enhance",
     "evaluate",
     "report",
@@ -60,3 +61,7 @@ def main() -> None:
 
 def _say_interrupted() -> None:
     print("cryosamu: interrupted; finished work is kept.", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()

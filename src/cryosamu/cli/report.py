@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from cryosamu.cli.options import ConfigOption
+from cryosamu.errors import CryosamuError
 
 
 def register(root: typer.Typer) -> None:
@@ -61,6 +62,13 @@ def report(
             help="Maps and model to be drawn for an entry; may be repeated.",
         ),
     ] = None,
+    work: Annotated[
+        list[Path] | None,
+        typer.Option(help="Work list of pairs to be drawn, with --enhanced; may be repeated."),
+    ] = None,
+    enhanced: Annotated[
+        Path | None, typer.Option(help="Folder of the enhanced maps of the pairs in --work.")
+    ] = None,
     title: Annotated[
         str | None, typer.Option(help="The page's title; report.title of the settings if left out.")
     ] = None,
@@ -77,8 +85,12 @@ def report(
     from cryosamu.config import Config
     from cryosamu.report.inputs import InputFiles, read_inputs
     from cryosamu.report.page import write_report
-    from cryosamu.report.pairing import parse_pairing
+    from cryosamu.report.pairing import listed_pairings, parse_pairing
 
+    if bool(work) != (enhanced is not None):
+        raise CryosamuError("--work and --enhanced belong together: give both, or neither.")
+    pairings = [parse_pairing(text) for text in pairing or ()]
+    pairings += listed_pairings(work, enhanced) if work and enhanced else []
     files = InputFiles(
         catalogue,
         decisions,
@@ -93,7 +105,7 @@ def report(
         tuple(controls or ()),
         leakage,
         tuple(methods or ()),
-        tuple(parse_pairing(text) for text in pairing or ()),
+        tuple(pairings),
     )
     inputs = read_inputs(files)
     settings = (inputs.config or Config()).report

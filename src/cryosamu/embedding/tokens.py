@@ -73,6 +73,25 @@ def write_tokens(
     write_tensors(path, tensors, {"header": asdict(header), "models": models})
 
 
+def join_tokens(path: Path | str, parts: Iterable[Path | str]) -> None:
+    """Write the tokens of several files, made in one way, to one; of no file, an empty one.
+
+    Raises
+    ------
+    CryosamuError
+        As `read_tokens_header`.
+    """
+    parts = [Path(part) for part in parts]
+    header = asdict(read_tokens_header(parts)) if parts else None
+    tensors: dict[str, Tensor] = {}
+    models: dict[str, Any] = {}
+    for part in parts:
+        with safe_open(part, framework="pt") as file:
+            tensors |= {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            models |= json.loads(file.metadata()[HEADER_KEY])["models"]
+    write_tensors(path, tensors, {"header": header, "models": models})
+
+
 def read_tokens(paths: Iterable[Path | str]) -> dict[str, tuple[Tensor, Tensor]]:
     """Return each model's tokens, float32 [L, d], and mask, bool [L] (True: a real token).
 
@@ -95,14 +114,15 @@ def read_tokens(paths: Iterable[Path | str]) -> dict[str, tuple[Tensor, Tensor]]
 
 
 def read_tokens_header(paths: Iterable[Path | str]) -> TokensHeader:
-    """Return the one header that these files of tokens share.
+    """Return the one header that these files of tokens share; files of no model have none.
 
     Raises
     ------
     CryosamuError
         When there is no file, one is not a file of tokens, or two were made in different ways.
     """
-    headers = {Path(path): _header(Path(path)) for path in paths}
+    found = {Path(path): _header(Path(path)) for path in paths}
+    headers = {path: header for path, header in found.items() if header is not None}
     if not headers:
         raise CryosamuError("there is no file of structure tokens; make one with 'cryosamu embed'.")
     first, *others = headers
@@ -115,11 +135,12 @@ def read_tokens_header(paths: Iterable[Path | str]) -> TokensHeader:
     return headers[first]
 
 
-def _header(path: Path) -> TokensHeader:
+def _header(path: Path) -> TokensHeader | None:
     require_file(path, "file of structure tokens")
     try:
         with safe_open(path, framework="pt") as file:
-            return TokensHeader(**json.loads(file.metadata()[HEADER_KEY])["header"])
+            header = json.loads(file.metadata()[HEADER_KEY])["header"]
+            return None if header is None else TokensHeader(**header)
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
         raise CryosamuError(
             f"{path}: is not a file of structure tokens; make it with 'cryosamu embed --pooled'."

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from cryosamu.errors import CryosamuError
+from cryosamu.evaluation.methods.many import record_path
+from cryosamu.pairs import read_pairs
 
 
 @dataclass(frozen=True)
@@ -40,3 +43,24 @@ def parse_pairing(text: str) -> Pairing:
         )
     deposited, enhanced, model = (Path(part) for part in parts)
     return Pairing(emdb_id, deposited, enhanced, model)
+
+
+def listed_pairings(work: Iterable[Path], enhanced: Path) -> list[Pairing]:
+    """Return the pairings of work lists, by id; those without an enhanced map have none.
+
+    Parameters
+    ----------
+    enhanced
+        Folder of the enhanced maps, as `cryosamu evaluate method --work` leaves it.
+    """
+    pairs = [pair for path in work for pair in read_pairs(path)]
+    pairings = [
+        Pairing(
+            pair.emdb_id,
+            Path(pair.map),
+            record_path(enhanced, pair.emdb_id).with_suffix(".mrc"),
+            Path(pair.model),
+        )
+        for pair in sorted(pairs, key=lambda pair: pair.emdb_id)
+    ]
+    return [pairing for pairing in pairings if pairing.enhanced.is_file()]

@@ -1,6 +1,16 @@
 """The tables that cross from one stage to the next: their columns, checked on both sides."""
 
-from cryosamu.tables.data import CATALOGUE, CLUSTERS, DECISIONS, FETCHES, LEDGER, PAIRS, SPLIT
+from cryosamu.tables.data import (
+    CATALOGUE,
+    CLUSTERS,
+    DECISIONS,
+    FETCHES,
+    LEDGER,
+    MEASUREMENTS,
+    PAIRS,
+    REPAIRED,
+    SPLIT,
+)
 from cryosamu.tables.judging import (
     CONTROLS,
     CURVES,
@@ -12,8 +22,8 @@ from cryosamu.tables.judging import (
     SCATTER,
     SUMMARY,
 )
-from cryosamu.tables.learning import HISTORY
-from cryosamu.tables.parquet import read_table, write_table
+from cryosamu.tables.learning import HISTORY, PREPARED
+from cryosamu.tables.parquet import join_tables, read_table, write_table
 
 __all__ = [
     "CATALOGUE",
@@ -26,13 +36,17 @@ __all__ = [
     "HISTORY",
     "LEAKAGE",
     "LEDGER",
+    "MEASUREMENTS",
     "MEDIAN_CURVES",
     "METHODS",
     "PAIRS",
+    "PREPARED",
+    "REPAIRED",
     "RESIDUES",
     "SCATTER",
     "SPLIT",
     "SUMMARY",
+    "join_tables",
     "read_table",
     "write_table",
 ]

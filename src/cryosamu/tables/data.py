@@ -55,6 +55,55 @@ FETCHES = schema(
 )
 """One row a file asked of the archive; `status` is ok or failed, then `error` says why."""
 
+MEASUREMENTS = schema(
+    emdb_id=TEXT,
+    pdb_id=TEXT,
+    error=TEXT,
+    resolution=NUMBER,
+    cc_box=NUMBER,
+    cc_mask=NUMBER,
+    cc_volume=NUMBER,
+    cc_peaks=NUMBER,
+    inside=NUMBER,
+    repaired_cc_box=NUMBER,
+    repaired_cc_mask=NUMBER,
+    repaired_cc_volume=NUMBER,
+    repaired_cc_peaks=NUMBER,
+    repaired_inside=NUMBER,
+    rotation_xx=NUMBER,
+    rotation_xy=NUMBER,
+    rotation_xz=NUMBER,
+    rotation_yx=NUMBER,
+    rotation_yy=NUMBER,
+    rotation_yz=NUMBER,
+    rotation_zx=NUMBER,
+    rotation_zy=NUMBER,
+    rotation_zz=NUMBER,
+    translation_x=NUMBER,
+    translation_y=NUMBER,
+    translation_z=NUMBER,
+    shift_x=NUMBER,
+    shift_y=NUMBER,
+    shift_z=NUMBER,
+    rotation_angle=NUMBER,
+    displacement=NUMBER,
+    correlation_deposited=NUMBER,
+    correlation_best=NUMBER,
+    resolved_volumes=NUMBER,
+    header_offset=TEXT,
+    map_sha256=TEXT,
+    model_sha256=TEXT,
+)
+"""One row a pair whose map was measured against its model; `error` says why where it could not be.
+
+`repaired_…` are the numbers of the pose that fits best, null where that is the deposited one;
+`rotation_…` (row, column) and `translation_…` (Å) lead there. `shift_…`, `displacement` and
+`resolution` in Å, `rotation_angle` in degrees.
+"""
+
+REPAIRED = schema(emdb_id=TEXT, pdb_id=TEXT, path=TEXT, sha256=TEXT)
+"""One row a pair whose model was moved to where it fits its map: the moved model's file."""
+
 DECISIONS = schema(
     emdb_id=TEXT,
     pdb_id=TEXT,

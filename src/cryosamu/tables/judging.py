@@ -104,8 +104,9 @@ METHODS = schema(
     program=TEXT,
     version=TEXT,
     resampled=TRUTH,
+    sha256=TEXT,
 )
-"""One row a method and map: `status` is ok or failed, then `error` says why.
+"""One row a method and map: `status` is ok or failed, then `error` says why; else `sha256` of it.
 
 Wall time and the largest resident memory of the process that made the map; null where a finished
 map was taken.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
@@ -43,6 +44,24 @@ def read_table(path: Path | str, schema: pa.Schema) -> pd.DataFrame:
     CryosamuError
         When the file is not a Parquet table of this kind.
     """
+    frame: pd.DataFrame = _read(path, schema).to_pandas()
+    return frame
+
+
+def join_tables(path: Path | str, parts: Iterable[Path | str], schema: pa.Schema) -> None:
+    """Write the rows of all parts, in their order, as one table; no part, no row.
+
+    Raises
+    ------
+    CryosamuError
+        When a part is not a Parquet table of this kind.
+    """
+    with atomic_path(path) as temporary, pq.ParquetWriter(temporary, schema) as writer:
+        for part in parts:
+            writer.write_table(_read(part, schema))
+
+
+def _read(path: Path | str, schema: pa.Schema) -> pa.Table:
     path = require_file(path, "table")
     try:
         table = pq.read_table(path)
@@ -55,8 +74,7 @@ def read_table(path: Path | str, schema: pa.Schema) -> pd.DataFrame:
             f"{path}: is another table, or of an earlier version ({_differences(found, schema)}); "
             "make it anew with the command that writes it."
         )
-    frame: pd.DataFrame = table.to_pandas()
-    return frame
+    return table
 
 
 def _differences(found: pa.Schema, wanted: pa.Schema) -> str:

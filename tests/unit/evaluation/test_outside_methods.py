@@ -248,7 +248,7 @@ def test_a_failure_is_counted_with_its_own_reason_where_maps_are_judged(
     monkeypatch.setenv("PATH", str(folder / "bin"))
     for name in ("deepemhancer", "cryoten"):
         method(
-            name, folder / "map.mrc.gz", tmp_path / f"{name}.mrc", RESOLUTION,
+            name, tmp_path / f"{name}.mrc", folder / "map.mrc.gz", RESOLUTION,
             table=tmp_path / f"{name}.parquet", emdb_id="EMD-1",
         )  # fmt: skip
     assert "note: cryoten failed: cryoten was not found on PATH" in capsys.readouterr().err
@@ -283,11 +283,11 @@ def test_what_is_no_record_is_refused(tmp_path, text):
 
 def test_the_command_refuses_what_it_does_not_know(folder, tmp_path):
     with pytest.raises(CryosamuError, match="magic: is not a method; known are deposited"):
-        method("magic", folder / "map.mrc.gz", tmp_path / "out.mrc", RESOLUTION)
+        method("magic", tmp_path / "out.mrc", folder / "map.mrc.gz", RESOLUTION)
     with pytest.raises(CryosamuError, match="resolution of 1 Å is finer than this map's voxels"):
-        method("low_pass", folder / "map.mrc.gz", tmp_path / "out.mrc", 1.0)
+        method("low_pass", tmp_path / "out.mrc", folder / "map.mrc.gz", 1.0)
     with pytest.raises(CryosamuError, match=r"must be given twice"):
         method(
-            "emready", folder / "map.mrc.gz", tmp_path / "o.mrc", RESOLUTION,
+            "emready", tmp_path / "o.mrc", folder / "map.mrc.gz", RESOLUTION,
             half_map=[folder / "half_1.mrc"],
         )  # fmt: skip

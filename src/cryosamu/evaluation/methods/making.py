@@ -7,10 +7,8 @@ import json
 import shutil
 import sys
 import tempfile
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-
-import pandas as pd
 
 from cryosamu.config import EvaluationSettings
 from cryosamu.errors import CryosamuError
@@ -19,7 +17,7 @@ from cryosamu.evaluation.methods.baselines import BASELINES
 from cryosamu.evaluation.methods.finished import onto_grid, read_finished
 from cryosamu.evaluation.methods.outside import PROGRAMS, Call, Inputs, call_of
 from cryosamu.evaluation.programs import Usage, find_program, run_program
-from cryosamu.files import require_file
+from cryosamu.files import require_file, sha256_of
 from cryosamu.volume.io import read_map, write_map
 from cryosamu.volume.volume import Volume
 
@@ -78,6 +76,8 @@ class MethodRun:
         What made it.
     resampled
         Whether the program answered on another grid.
+    sha256
+        Of the map; None where there is none.
     """
 
     method: str
@@ -89,6 +89,7 @@ class MethodRun:
     program: str | None = None
     version: str | None = None
     resampled: bool = False
+    sha256: str | None = None
 
 
 def make_method(
@@ -127,7 +128,14 @@ def _take_finished(
     made = read_finished(path, deposited)
     write_map(output, deposited.with_data(made.data), f"CryoSAMU: {method}, as finished")
     resampled = "resampled_from" in made.settings
-    return MethodRun(method, request.emdb_id, "ok", program=path.name, resampled=resampled)
+    return MethodRun(
+        method,
+        request.emdb_id,
+        "ok",
+        program=path.name,
+        resampled=resampled,
+        sha256=sha256_of(output),
+    )
 
 
 def _run(
@@ -155,6 +163,7 @@ def _run(
         program=Path(call.arguments[0]).name,
         version=call.version,
         resampled=resampled,
+        sha256=sha256_of(output),
     )
 
 
@@ -239,9 +248,3 @@ def _in_place(made: Volume, deposited: Volume) -> tuple[Volume, bool]:
     if covered == 0:
         raise CryosamuError("the map that the program made lies elsewhere than the deposited one.")
     return deposited.with_data(data), True
-
-
-def method_table(run: MethodRun) -> pd.DataFrame:
-    """Return the row of `tables.METHODS`."""
-    kinds = {"seconds": float, "peak_megabytes": float}
-    return pd.DataFrame([asdict(run)]).astype(kinds)
