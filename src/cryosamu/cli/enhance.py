@@ -48,6 +48,10 @@ def enhance(
     low_pass: Annotated[
         float | None, typer.Option(help="Drop what is finer than this from the output, Å.")
     ] = None,
+    symmetry: Annotated[
+        str | None,
+        typer.Option(help="Point group of the map, such as C4: the output is given it exactly."),
+    ] = None,
     control: Annotated[
         Wrong | None,
         typer.Option(
@@ -82,6 +86,7 @@ def enhance(
         checkpoint=checkpoint,
         resolution=resolution,
         low_pass_resolution=low_pass,
+        symmetry=symmetry,
         control=None if control is None else control.value,
     )
     for note in record["notes"]:

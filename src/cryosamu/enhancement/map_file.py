@@ -20,6 +20,8 @@ from cryosamu.provenance import provenance_record
 from cryosamu.structure.model import Atoms, heavy_atoms, read_model
 from cryosamu.volume.fourier import low_pass
 from cryosamu.volume.io import read_map, write_map
+from cryosamu.volume.symmetry import Symmetry, correlation_under, find_symmetry, symmetrised
+from cryosamu.volume.volume import Volume
 
 _SUFFIXES = (".mrc", ".map", ".ccp4")
 
@@ -34,6 +36,7 @@ def enhance_file(
     checkpoint: Path | str | None = None,
     resolution: float | None = None,
     low_pass_resolution: float | None = None,
+    symmetry: str | None = None,
     control: Control | None = None,
     progress: bool = True,
 ) -> dict[str, Any]:
@@ -54,6 +57,8 @@ def enhance_file(
         Reported resolution of the map, Å: more of the input can be checked with it.
     low_pass_resolution
         Å; drops what is finer from the enhanced map.
+    symmetry
+        A point group that the map has, such as C4; the enhanced map is then given it exactly.
     control
         Tells the network a wrong structure on purpose: the model's embedding with its features
         shuffled over residues, or an unrelated protein's.
@@ -79,6 +84,7 @@ def enhance_file(
     # Entered before the work is done: a folder that cannot be written to is told at once.
     with atomic_path(record_path) as temporary_record:
         volume = read_map(map_path)
+        group = None if symmetry is None else _group_of(map_path, volume, symmetry)
         findings = check_input(volume, resolution, _atoms(model_path))
         network, header = load_checkpoint(checkpoint)
         structure = structure_tokens(model_path, volume, header, embedding) if model_path else None
@@ -97,6 +103,8 @@ def enhance_file(
         except MapError as error:
             raise MapError(f"{map_path}: {error}") from error
         result = enhanced.volume
+        if group is not None:
+            result = symmetrised(result, group)
         if low_pass_resolution is not None:
             result = low_pass(result, low_pass_resolution)
         write_map(output, result, _label(enhanced, low_pass_resolution, control))
@@ -105,6 +113,14 @@ def enhance_file(
             "notes": [*header.notes, *(finding.sentence for finding in findings)],
             "input": {finding.kind: finding.value for finding in findings},
             "low_pass": low_pass_resolution,
+            "symmetry": group
+            and {
+                "name": group.name,
+                "centre": group.centre,
+                "correlation_of_input": correlation_under(volume, group),
+                "correlation_before": correlation_under(enhanced.volume, group),
+                "correlation": correlation_under(result, group),
+            },
             "control": control,
             **enhanced.record,
             "provenance": provenance_record(
@@ -120,6 +136,13 @@ def enhance_file(
         }
         temporary_record.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     return record
+
+
+def _group_of(map_path: Path, volume: Volume, name: str) -> Symmetry:
+    try:
+        return find_symmetry(volume, name)
+    except CryosamuError as error:
+        raise CryosamuError(f"{map_path}: {error}") from error
 
 
 def _atoms(model_path: Path | str | None) -> Atoms | None:

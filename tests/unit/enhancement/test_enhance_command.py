@@ -192,6 +192,21 @@ def test_what_is_out_of_the_ordinary_in_the_input_is_said_and_recorded(tmp_path,
     assert "resolution" not in json.loads((tmp_path / "b.json").read_text())["input"]
 
 
+def test_a_symmetric_map_stays_symmetric(folder, tmp_path, enhance):
+    noise = read_map(folder / "map.mrc")
+    twofold = noise.with_data(noise.data + noise.data[:, ::-1, ::-1])
+    write_map(folder / "twofold.mrc", twofold, "C2 about z")
+    status, told = enhance(tmp_path / "a.mrc", "--symmetry", "C2", map_name="twofold.mrc")
+    assert status == 0, told
+    made = read_map(tmp_path / "a.mrc").data
+    assert np.allclose(made, made[:, ::-1, ::-1], rtol=0, atol=1e-6 * made.std())
+    record = json.loads((tmp_path / "a.json").read_text())["symmetry"]
+    assert record["correlation"] > 0.99999
+    assert record["correlation_before"] < 0.99999, "the network alone breaks it"
+    refused(enhance(tmp_path / "b.mrc", "--symmetry", "C3"), "map.mrc", "the symmetry C3")
+    refused(enhance(tmp_path / "b.mrc", "--symmetry", "X"), "map.mrc", "no point group")
+
+
 def test_the_configuration_sets_the_windows(tmp_path, enhance):
     (tmp_path / "c.yaml").write_text("enhancement: {window: 32, margin: 8}")
     assert enhance(tmp_path / "a.mrc", "--config", tmp_path / "c.yaml")[0] == 0
