@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -24,7 +25,6 @@ def train(
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Checkpoint, .safetensors.")],
     history: Annotated[Path, typer.Option(help="Training curves, Parquet.")],
-    start: Annotated[
     split: Annotated[
         Path | None, typer.Option(help="Table of pairs with their split, Parquet.")
     ] = None,
@@ -35,6 +35,7 @@ def train(
         list[Path] | None,
         typer.Option(help="Structures to simulate maps from: files of `cryosamu structures pack`."),
     ] = None,
+    start: Annotated[
         Path | None,
         typer.Option(help="Checkpoint to begin with, if no earlier run is resumed or continued."),
     ] = None,
@@ -47,22 +48,33 @@ def train(
 
     Called again after an interruption, it goes on where it was and ends as if never interrupted.
     Called again with more pairs, it continues from the last finished checkpoint. Called with other
-    settings, it begins anew. It says which. SIGTERM and Ctrl-C keep every finished step.
+    settings, it begins anew. It says which. Ctrl-C, SIGTERM and SIGUSR1 keep every finished step.
 
     Example: `cryosamu train --split split.parquet --prepared prepared --tokens embed
     --state state -o checkpoint.safetensors --history history.parquet`
 
-    On four GPUs: `torchrun --nproc-per-node 4 --no-python cryosamu train ...`
+    On maps simulated from structures, without pairs: `cryosamu train --structures
+    structures.safetensors --tokens tokens.safetensors --state state -o checkpoint.safetensors
+    --history history.parquet`. With both, `training.simulation.share` of the crops are simulated.
+
+    On four GPUs: the same with `training: {processes: 4}` in the settings. On several machines: the
+    same under `srun`, one task a GPU.
     """
     from cryosamu.config import read_config
+    from cryosamu.training.launch import place_among_processes, start_processes
     from cryosamu.training.run import TrainingFiles, run_training
 
     settings = read_config(config)
-    files = TrainingFiles(split, prepared, tuple(tokens), state, output, history, start, lock)
+    if settings.training.processes > 1 and place_among_processes(os.environ) is None:
+        start_processes(settings.training.processes)
+    files = TrainingFiles(
+        split, prepared, tuple(tokens), state, output, history, start, lock,
+        tuple(structures or ()),
+    )  # fmt: skip
     run_training(
         files,
         settings.network,
         settings.training,
         announce=lambda sentence: typer.echo(sentence, err=True),
-    )
         preparation=settings.preparation,
+    )

@@ -18,10 +18,9 @@ from cryosamu.training.crops import Batch, dropout_seed
 from cryosamu.training.interruption import StoppedError, StopRequest, stop_requests
 from cryosamu.training.loader import prefetched
 from cryosamu.training.losses import training_loss
-from cryosamu.training.pairs import TrainingPair
-from cryosamu.training.parallel import Processes
-from cryosamu.training.sources import CropSource, training_batch
+from cryosamu.training.parallel import LostProcessError, Processes
 from cryosamu.training.precision import choose_precision
+from cryosamu.training.sources import CropSource, training_batch
 from cryosamu.training.state import VALIDATION, TrainingState, save_state
 from cryosamu.training.validation import Validation
 
@@ -72,6 +71,9 @@ def train_to_end(
         except StoppedError:
             save()
             raise KeyboardInterrupt from None
+        except LostProcessError:
+            save()
+            raise
 
 
 def take_step(

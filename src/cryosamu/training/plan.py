@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from cryosamu.config import NetworkSettings, TrainingSettings
+from cryosamu.config import OF_THE_MACHINE, NetworkSettings, TrainingSettings
 from cryosamu.errors import CheckpointError
 from cryosamu.files import require_file, sha256_of, write_text
 from cryosamu.network.checkpoint import CheckpointHeader, read_header
@@ -205,7 +205,7 @@ def recipe_digest(
     training: TrainingSettings,
     started_from: str | None,
 ) -> str:
-    """Return a digest of all that shapes a run but the pairs; name, device, workers do not.
+    """Return a digest of all that shapes a run but the pairs; see `OF_THE_MACHINE`.
 
     Parameters
     ----------
@@ -215,7 +215,7 @@ def recipe_digest(
     return digest_of(
         {
             "network": network.model_dump(mode="json"),
-            "training": training.model_dump(mode="json", exclude={"run", "device", "workers"}),
+            "training": training.model_dump(mode="json", exclude=set(OF_THE_MACHINE)),
             "started_from": started_from,
             "embedding": data.embedding.model_dump(mode="json"),
             "embedding_width": data.embedding_width,

@@ -76,7 +76,7 @@ def run_training(
 ) -> None:
     """Train, resume, continue with new pairs, or write a finished run's outputs again.
 
-    Started by torchrun, the processes train together.
+    Started several times at once, as `launch` says, the processes train together.
 
     Parameters
     ----------
@@ -162,8 +162,8 @@ def _train(
         former = list(plan.former)
         state = fresh_state(network, training, plan.steps, list(plan.lineage), former)
         say(plan.sentence)
-    # Every process has read what the first will soon write over.
-    processes.wait()
+    # Also waits until every process has read what the first will soon write over.
+    processes.require_agreement((plan.action, plan.folder.path.name, state.step), plan.folder.path)
     if processes.first:
         plan.folder.clear_leftovers()
     if not data.validation:
