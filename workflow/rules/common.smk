@@ -7,7 +7,7 @@ import pyarrow.parquet as parquet
 from snakemake.exceptions import WorkflowError
 
 from cryosamu.archive.lists import list_of
-from cryosamu.config import parse_config
+from cryosamu.config import OF_THE_MACHINE, parse_config
 from cryosamu.errors import ConfigError
 from cryosamu.files import write_text
 from cryosamu.provenance import code_digest
@@ -39,8 +39,8 @@ if workflow.is_main_process:
 
 def settings_of(*keys):
     """The values under dotted keys, as text: a rule reruns when one of them changes."""
-    # A run is the same run on whatever device it trains, with however many workers.
-    elsewhere = {"training": {"device", "workers"}}
+    # A run is the same run on whatever machine it trains.
+    elsewhere = {"training": set(OF_THE_MACHINE) - {"run"}}
     values = SETTINGS.model_dump(mode="json", exclude=elsewhere)
     picked = {}
     for key in keys:
