@@ -14,6 +14,7 @@ from cryosamu.embedding.pooling import Pooled
 from cryosamu.enhancement.conditions import UNRELATED, another, permuted
 from cryosamu.enhancement.trial import trial_of
 from cryosamu.network.checkpoint import save_checkpoint
+from cryosamu.pairs import write_pairs
 from cryosamu.structure.model import read_model
 from cryosamu.tables import CONTROLS, read_table
 from cryosamu.volume.io import read_map, write_map
@@ -176,6 +177,21 @@ def test_the_controls_as_a_command(folder, tmp_path, monkeypatch, capsys):
     assert {"map", "model", "checkpoint", "half map 1"} <= set(found["provenance"]["inputs"])
     assert len(printed.out.splitlines()) == 10
     assert "hallucination_score" in printed.out
+
+
+def test_the_controls_of_a_list_are_those_of_single_maps(
+    folder, tmp_path, monkeypatch, capsys, pair_of
+):
+    write_pairs(tmp_path, [pair_of(folder / "map.mrc", folder / "model.pdb")], 1)
+    common = ("--checkpoint", folder / "net.safetensors", "--device", "cpu")
+    listed, alone = tmp_path / "list.parquet", tmp_path / "alone.parquet"
+    words = ("--work", tmp_path / "0.jsonl", "--members", tmp_path / "members", "-o", listed)
+    assert run(monkeypatch, "evaluate", "controls", *words, *common) in (0, None)
+    assert capsys.readouterr().err.endswith("1 controlled, 0 kept\n")
+    words = (folder / "map.mrc", folder / "model.pdb", "--resolution", 5, "-o", alone)
+    ids = ("--emdb-id", "EMD-1234", "--pdb-id", "9TST")
+    assert run(monkeypatch, "evaluate", "controls", *words, *common, *ids) in (0, None)
+    assert listed.read_bytes() == alone.read_bytes()
 
 
 def test_half_maps_come_in_twos(folder, monkeypatch, capsys):
