@@ -95,7 +95,7 @@ def write_pair(edge: int, folder: Path) -> tuple[Path, Path]:
 def measure_box(edge: int, folder: Path) -> dict[str, float]:
     """Return processor seconds and peak memory of the steps for one map of edge³ voxels."""
     path, model = write_pair(edge, folder)
-    record = _record("EMD-1", "map", path), _record("0AAA", "model", model)
+    record = fetch_record("EMD-1", "map", path), fetch_record("0AAA", "model", model)
     row: dict[str, float] = {"box": edge, "residues": 574 * COPIES[edge]}
     row["map.gz MB"] = round(path.stat().st_size / 1e6, 1)
     measured, row["measure"] = timed(lambda: measure_pair(*record, RESOLUTION))
@@ -125,7 +125,8 @@ def timed(work: Callable[[], Result]) -> tuple[Result, float]:
     return result, round(time.process_time() - start, 2)
 
 
-def _record(name: str, kind: str, path: Path) -> FetchRecord:
+def fetch_record(name: str, kind: str, path: Path) -> FetchRecord:
+    """Return the record of a fetch that left this file."""
     return FetchRecord.model_validate(
         {
             "id": name,
