@@ -42,6 +42,17 @@ def train(
     lock: Annotated[
         Path | None, typer.Option(help="Lock of the data set, to be named in the checkpoint.")
     ] = None,
+    scratch: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Copy prepared pairs to this fast disk first, such as '$TMPDIR'; else as "
+            "`training.scratch` says.",
+        ),
+    ] = None,
+    keep_scratch: Annotated[
+        bool, typer.Option("--keep-scratch", help="Leave the copies there for the next call.")
+    ] = False,
     config: ConfigOption = None,
 ) -> None:
     """Train the network on the pairs of the train split, and keep what is best on validation.
@@ -63,14 +74,24 @@ def train(
     from cryosamu.config import read_config
     from cryosamu.training.launch import place_among_processes, start_processes
     from cryosamu.training.run import TrainingFiles, run_training
+    from cryosamu.training.staging import Scratch
 
     settings = read_config(config)
     if settings.training.processes > 1 and place_among_processes(os.environ) is None:
         start_processes(settings.training.processes)
+    wanted = scratch or settings.training.scratch
     files = TrainingFiles(
-        split, prepared, tuple(tokens), state, output, history, start, lock,
-        tuple(structures or ()),
-    )  # fmt: skip
+        split=split,
+        prepared=prepared,
+        tokens=tuple(tokens),
+        state=state,
+        checkpoint=output,
+        history=history,
+        start=start,
+        lock=lock,
+        structures=tuple(structures or ()),
+        scratch=Scratch(wanted, keep_scratch) if wanted else None,
+    )
     run_training(
         files,
         settings.network,

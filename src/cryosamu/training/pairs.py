@@ -115,11 +115,11 @@ def read_training_data(
         another way than the others.
     """
     rows = read_table(split, SPLIT).sort_values("emdb_id")
-    used = rows[rows["split"].isin(["train", "validation"])]
+    used = _used(rows)
     paths = token_files(tokens, list(used["pdb_id"]))
     header = read_tokens_header(paths)
     known = read_tokens(paths)
-    arrays = _prepared_arrays(Path(prepared), list(used["emdb_id"]))
+    arrays = _prepared_arrays(Path(prepared), used)
     preparation = _common_preparation(arrays.values())
     pairs: dict[str, tuple[TrainingPair, ...]] = {
         name: tuple(
@@ -167,11 +167,26 @@ def _files_in(folder: Path, suffix: str, wanted: Iterable[str]) -> dict[str, Pat
     return found
 
 
-def _prepared_arrays(folder: Path, emdb_ids: Sequence[str]) -> dict[str, Path]:
-    found = _files_in(folder, ".npy", emdb_ids)
+def prepared_arrays(split: Path | str, prepared: Path | str) -> dict[str, Path]:
+    """Return the prepared file of every pair of the train and validation splits, by EMDB id.
+
+    Raises
+    ------
+    CryosamuError
+        When one is missing, or lies in two of the sub-folders.
+    """
+    return _prepared_arrays(Path(prepared), _used(read_table(split, SPLIT)))
+
+
+def _used(rows: pd.DataFrame) -> pd.DataFrame:
+    return rows[rows["split"].isin(["train", "validation"])]
+
+
+def _prepared_arrays(folder: Path, used: pd.DataFrame) -> dict[str, Path]:
+    found = _files_in(folder, ".npy", used["emdb_id"])
     return {
         emdb_id: found.get(emdb_id) or require_file(folder / f"{emdb_id}.npy", "prepared pair")
-        for emdb_id in emdb_ids
+        for emdb_id in used["emdb_id"]
     }
 
 

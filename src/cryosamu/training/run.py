@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -26,12 +27,13 @@ from cryosamu.provenance import provenance_record
 from cryosamu.tables import HISTORY, write_table
 from cryosamu.training.crops import dropout_seed
 from cryosamu.training.loop import train_to_end
-from cryosamu.training.pairs import TrainingData, read_training_data
+from cryosamu.training.pairs import TrainingData, prepared_arrays, read_training_data
 from cryosamu.training.parallel import Processes, joined_processes
 from cryosamu.training.plan import Plan, make_plan, mark_finished, name_latest
 from cryosamu.training.simulated.crops import SimulatedCrops
 from cryosamu.training.simulated.data import with_structures
 from cryosamu.training.sources import CropSource
+from cryosamu.training.staging import Scratch, staged_pairs
 from cryosamu.training.state import FORMER_VALIDATION, TrainingState, fresh_state, load_state
 from cryosamu.training.validation import Validation
 
@@ -54,6 +56,8 @@ class TrainingFiles:
         The data set's lock, whose digest the checkpoint is to bear.
     structures
         Files of packed structures to simulate maps from.
+    scratch
+        Where prepared pairs are copied to first; None reads them where they lie.
     """
 
     split: Path | None
@@ -65,6 +69,7 @@ class TrainingFiles:
     start: Path | None = None
     lock: Path | None = None
     structures: tuple[Path, ...] = ()
+    scratch: Scratch | None = None
 
 
 def run_training(
@@ -91,9 +96,12 @@ def run_training(
         When an input or the folder of states cannot be used.
     """
     lock_digest = None if files.lock is None else sha256_of(require_file(files.lock, "lock"))
-    data = _read(files, training, preparation or PreparationSettings())
-    plan = make_plan(files.state, data, network, training, files.start)
-    with joined_processes(training.device) as (processes, device):
+    with (
+        joined_processes(training.device) as (processes, device),
+        _within_reach(files, processes) as near,
+    ):
+        data = _read(near, training, preparation or PreparationSettings())
+        plan = make_plan(files.state, data, network, training, files.start)
         say = announce if processes.first else _silent
         if plan.action == "finished":
             say(plan.sentence)
@@ -104,6 +112,17 @@ def run_training(
                 mark_finished(plan, files.state, data, state.lineage)
         if processes.first:
             _hand_out(plan, files)
+
+
+@contextmanager
+def _within_reach(files: TrainingFiles, processes: Processes) -> Iterator[TrainingFiles]:
+    """Yield the files, the prepared pairs copied to the scratch disk if there is to be one."""
+    if files.scratch is None or files.split is None or files.prepared is None:
+        yield files
+        return
+    arrays = prepared_arrays(files.split, files.prepared)
+    with staged_pairs(arrays, files.prepared, files.scratch, processes) as folder:
+        yield replace(files, prepared=folder)
 
 
 def _read(

@@ -16,6 +16,7 @@ import cryosamu.training.loop as loop
 from cryosamu.config import NetworkSettings, PreparationSettings, TrainingSettings
 from cryosamu.embedding.pooling import Pooled
 from cryosamu.embedding.tokens import TokensHeader, write_tokens
+from cryosamu.files import sha256_of
 from cryosamu.tables import SPLIT, write_table
 from cryosamu.training.run import TrainingFiles, run_training
 
@@ -75,7 +76,8 @@ class World:
         path = self.folder / "prepared" / f"{emdb_id}.npy"
         np.save(path, blobs(number, shape))
         settings = PreparationSettings().model_dump(mode="json")
-        path.with_suffix(".json").write_text(json.dumps({"provenance": {"settings": settings}}))
+        record = {"sha256": sha256_of(path), "provenance": {"settings": settings}}
+        path.with_suffix(".json").write_text(json.dumps(record))
         self.rows.append(
             {
                 "emdb_id": emdb_id,
