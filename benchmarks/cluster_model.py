@@ -35,26 +35,41 @@ class Member:
 
 
 @dataclass(frozen=True)
+class Step:
+    """Members that a job works on with so many workers, one step after the other."""
+
+    members: tuple[Member, ...]
+    workers: int = 1
+
+
+@dataclass(frozen=True)
 class Job:
-    """A job of the workflow.
+    """A job of the workflow, or several that are submitted as one.
 
     Attributes
     ----------
-    cores, workers
-        What it holds, and how many members it takes at a time.
+    cores
+        What it holds from its start to its end.
     needs
         Names of the jobs that must have ended.
     downloads
         Whether it holds one of the few places for jobs that download.
+    local
+        Whether the head process runs it itself, at once.
     """
 
     name: str
     stage: str
-    members: tuple[Member, ...]
+    steps: tuple[Step, ...]
     needs: tuple[str, ...] = ()
     cores: int = 1
-    workers: int = 1
     downloads: bool = False
+    local: bool = False
+
+    @property
+    def members(self) -> tuple[Member, ...]:
+        """What all steps are made of."""
+        return tuple(member for step in self.steps for member in step.members)
 
 
 @dataclass(frozen=True)
@@ -122,8 +137,9 @@ class Outcome:
 
     @property
     def processor_s(self) -> float:
-        """Seconds in which members were computed, of all cores together."""
-        return sum(one.processor_s for run in self.ran.values() for one in run.job.members)
+        """Seconds in which members were computed, of all the cluster's cores together."""
+        jobs = [run.job for run in self.ran.values() if not run.job.local]
+        return sum(member.processor_s for job in jobs for member in job.members)
 
     @property
     def utilisation(self) -> float:
@@ -143,7 +159,7 @@ class Outcome:
         return path[::-1]
 
     def _before(self, run: Ran, runs: list[Ran]) -> Ran | None:
-        queued = run.submitted + self.cluster.queue_s
+        queued = run.submitted + (0 if run.job.local else self.cluster.queue_s)
         if run.started > queued:
             others = [one for one in runs if one.freed <= run.started and one.freed < run.freed]
             return max(others, key=lambda one: one.freed)
@@ -211,26 +227,30 @@ class _Run:
         for name in job.needs:
             yield self.over[name]
         run.ready = clock.now
-        places = [self.downloads.request()] if job.downloads else []
-        yield clock.all_of(places)
-        places.append(self.jobs.request())
-        yield places[-1]
+        places = []
+        for held, limit in ((job.downloads, self.downloads), (not job.local, self.jobs)):
+            if held:
+                places.append(limit.request())
+                yield places[-1]
         run.placed = clock.now
-        with self.head.request() as turn:
-            yield turn
-            yield clock.timeout(self.cluster.submit_s)
-        run.submitted = clock.now
-        yield clock.timeout(self.cluster.queue_s)
-        cores = min(job.cores, self.cluster.cores)
-        yield self.cores.take(cores)
+        cores = 0 if job.local else min(job.cores, self.cluster.cores)
+        if not job.local:
+            with self.head.request() as turn:
+                yield turn
+                yield clock.timeout(self.cluster.submit_s)
+            run.submitted = clock.now
+            yield clock.timeout(self.cluster.queue_s)
+            yield self.cores.take(cores)
+        run.submitted = run.submitted or clock.now
         run.started = clock.now
         yield clock.timeout(self.cluster.start_s)
-        members = iter(job.members)
-        workers = min(job.workers, len(job.members), cores)
-        yield clock.all_of([clock.process(self.worker(members)) for _ in range(workers)])
+        for step in job.steps:
+            members = iter(step.members)
+            workers = min(step.workers, len(step.members), max(1, cores))
+            yield clock.all_of([clock.process(self.worker(members)) for _ in range(workers)])
         self.cores.give(cores)
         run.freed = clock.now
-        if self.cluster.poll_s:
+        if self.cluster.poll_s and not job.local:
             yield clock.timeout(-clock.now % self.cluster.poll_s)
         run.ended = clock.now
         for place in places:

@@ -39,7 +39,7 @@ class Scenario:
     shards: int
     cluster: Cluster
     fetched: bool = False
-    workers: int = 1
+    workers: int = 4
     assumed: Assumed = field(default_factory=Assumed)
 
 
@@ -82,7 +82,7 @@ def varied(wide: Scenario) -> Iterator[Scenario]:
     for jobs in (50, 100):
         name = f"{wide.name}, {FROM[True]}, {jobs} jobs at a time"
         yield replace(wide, name=name, cluster=slurm(1000, jobs=jobs), fetched=True)
-    for workers in (2, 4, 8):
+    for workers in (1, 2, 8):
         name = f"{wide.name}, {FROM[True]}, {workers} workers"
         yield replace(wide, name=name, workers=workers, fetched=True)
 

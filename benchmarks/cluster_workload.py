@@ -11,9 +11,10 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from cluster_model import Job, Member
+from cluster_model import Job, Member, Step
 from scipy.optimize import nnls
 
 from cryosamu.config import ClusteringSettings
@@ -21,8 +22,6 @@ from cryosamu.shards import shard_of
 
 RESULTS = Path(__file__).with_name("results")
 STAGES = ("measure", "prepare", "embed", "enhance", "evaluate", "control")
-OF_CANDIDATES = ("fetch_models", "fetch_maps", "measure_pairs")
-"""Stages dealt to the candidates' shards; the others go to the pairs' shards."""
 EXHAUSTIVE = ClusteringSettings().exhaustive_sequences
 
 
@@ -94,7 +93,7 @@ class Shards:
 
     candidates: int
     pairs: int
-    workers: int = 1
+    workers: int = 4
 
 
 def draw_entries(count: int, assumed: Assumed, seed: int = 1) -> list[Entry]:
@@ -177,12 +176,12 @@ def workflow_jobs(
     fetched
         Whether maps and models lie in the store already.
     """
-    bundle = _Bundler(shards)
     mapped, pairs = entries[: funnel.mapped], entries[: funnel.pairs]
-    test = pairs[: round(0.2 * len(pairs))]
+    held_out = round(0.2 * len(pairs))
+    test, training = pairs[:held_out], pairs[held_out:]
     alone = global_seconds(funnel)
     answers = json.loads((RESULTS / "catalogue.json").read_text())
-    requests = round(funnel.catalogued * answers["requests"] / answers["maps"])
+    requests = 0 if fetched else round(funnel.catalogued * answers["requests"] / answers["maps"])
 
     def fetch(size: Size) -> Work:
         return lambda one: Member() if fetched else Member(requests=1, download_mb=size(one))
@@ -190,31 +189,47 @@ def workflow_jobs(
     def compute(stage: str, size: Size) -> Work:
         return lambda one: Member(costs.seconds(stage, one), file_mb=size(one))
 
-    catalogue = bundle.one("query_catalogue", Member(requests=0 if fetched else requests))
-    metadata = bundle.one("filter_metadata", Member(alone["filter_metadata"]), catalogue)
-    candidates = entries[: funnel.candidates]
-    models = bundle.deal("fetch_models", candidates, fetch(_model_mb), after=metadata)
-    read = sum(one.residues for one in candidates) / 1000 * assumed.read_s
+    deal = _Dealer(shards.workers)
+    catalogue = deal.alone("query_catalogue", Member(requests=requests), downloads=True)
+    work = Member(alone["filter_metadata"])
+    metadata = deal.alone("filter_metadata", work, catalogue, local=True)
+    candidates = deal.groups(entries[: funnel.candidates], shards.candidates)
+    models = deal.stage("fetch_models", candidates, [(fetch(_model_mb), 1)], metadata)
+    read = sum(one.residues for one in entries[: funnel.candidates]) / 1000 * assumed.read_s
     work = Member(alone["filter_models"] + read)
-    clustered = bundle.one("filter_models", work, models, cores=2)
-    maps = bundle.deal("fetch_maps", mapped, fetch(_map_mb), after=clustered)
-    measured = bundle.deal("measure_pairs", mapped, compute("measure", _map_mb), beside=(maps,))
-    judged = bundle.one("filter_maps", Member(alone["filter_maps"]), measured)
-    split = bundle.one("split_pairs", Member(alone["split_pairs"]), judged)
-    dealt = compute("prepare", lambda one: one.map_gz_mb + 4 * one.megavoxels_of_1_a)
-    prepared = bundle.deal("prepare_pairs", pairs[len(test) :], dealt, after=split)
-    embedded = bundle.deal("embed_models", pairs, compute("embed", _model_mb), after=split)
-    inputs = [*prepared, *embedded]
-    trained = bundle.one("train_network", Member(assumed.train_s), inputs, cores=8)
-    dealt = compute("enhance", lambda one: one.map_gz_mb + 4 * one.megavoxels)
-    conditions = ("enhanced", "enhanced_no_structure")
-    enhanced = [bundle.deal(f"enhance_maps {one}", test, dealt, trained) for one in conditions]
-    dealt = compute("evaluate", lambda one: one.map_gz_mb + 8 * one.megavoxels)
-    evaluated = bundle.deal("evaluate_maps", test, dealt, beside=enhanced)
-    controls = bundle.deal("control_maps", test, compute("control", _map_mb), after=trained)
-    summary = bundle.one("compare_methods", Member(2 + 0.002 * len(test)), evaluated)
-    bundle.one("write_report", Member(60 + 0.05 * len(test)), [*summary, *controls])
-    return bundle.jobs
+    clustered = deal.alone("filter_models", work, models, cores=4)
+    # One job of the cluster: the maps are measured where they were downloaded.
+    steps = [(fetch(_map_mb), 1), (compute("measure", _map_mb), shards.workers)]
+    maps = deal.groups(mapped, shards.candidates)
+    measured = deal.stage("measured_maps", maps, steps, clustered)
+    judged = deal.alone("filter_maps", Member(alone["filter_maps"]), measured, local=True)
+    split = deal.alone("split_pairs", Member(alone["split_pairs"]), judged, local=True)
+    dealt = deal.alone("deal_pairs", Member(1 + 0.001 * funnel.pairs), split, local=True)
+    parts = {
+        part: deal.groups(chosen, shards.pairs)
+        for part, chosen in (("training", training), ("test", test))
+    }
+    written = compute("prepare", lambda one: one.map_gz_mb + 4 * one.megavoxels_of_1_a)
+    prepared = deal.stage("prepare_pairs", parts["training"], deal.pool(written), dealt)
+    tokens = compute("embed", _model_mb)
+    embedded = {
+        part: deal.stage(f"embed_models {part}", groups, deal.pool(tokens), dealt)
+        for part, groups in parts.items()
+    }
+    inputs = (*prepared, *embedded["training"])
+    trained = deal.alone("train_network", Member(assumed.train_s), inputs, cores=8)
+    made = compute("enhance", lambda one: one.map_gz_mb + 4 * one.megavoxels)
+    enhanced = [
+        deal.stage(f"enhance_maps {condition}", parts["test"], deal.pool(made), trained)
+        for condition in ("enhanced", "enhanced_no_structure")
+    ]
+    judge = compute("evaluate", lambda one: one.map_gz_mb + 8 * one.megavoxels)
+    evaluated = deal.stage("evaluate_maps", parts["test"], deal.pool(judge), (), enhanced)
+    control = compute("control", _map_mb)
+    controls = deal.stage("control_maps", parts["test"], deal.pool(control), trained)
+    summary = deal.alone("compare_methods", Member(2 + 0.002 * len(test)), evaluated)
+    deal.alone("write_report", Member(60 + 0.05 * len(test)), (*summary, *controls))
+    return deal.jobs
 
 
 def _map_mb(one: Entry) -> float:
@@ -225,41 +240,46 @@ def _model_mb(one: Entry) -> float:
     return one.model_mb
 
 
-class _Bundler:
-    """Deals members to shards, or makes a job of each."""
+class _Dealer:
+    """Makes jobs: of a stage's shards, or of all entries together."""
 
-    def __init__(self, shards: Shards) -> None:
-        self.shards = shards
+    def __init__(self, workers: int) -> None:
+        self.workers = workers
         self.jobs: list[Job] = []
 
-    def one(self, name: str, work: Member, after: Names = (), cores: int = 1) -> Names:
+    def pool(self, work: Work) -> list[tuple[Work, int]]:
+        """Return the one step of a job in which as many workers compute as it has cores."""
+        return [(work, self.workers)]
+
+    def alone(self, name: str, work: Member, after: Names = (), **options: Any) -> Names:
         """Add a job for all entries together."""
-        self.jobs.append(Job(name, name, (work,), tuple(after), cores))
+        self.jobs.append(Job(name, name, (Step((work,)),), tuple(after), **options))
         return (name,)
 
-    def deal(
+    def groups(self, entries: Sequence[Entry], shards: int) -> list[list[Entry]]:
+        """Deal entries to shards as the workflow does; 0 shards: each by itself."""
+        if not shards:
+            return [[one] for one in entries]
+        groups: list[list[Entry]] = [[] for _ in range(shards)]
+        for one in entries:
+            groups[shard_of(one.emdb_id, shards)].append(one)
+        return groups
+
+    def stage(
         self,
         stage: str,
-        entries: Sequence[Entry],
-        work: Work,
+        groups: Sequence[Sequence[Entry]],
+        steps: Sequence[tuple[Work, int]],
         after: Names = (),
         beside: Sequence[Names] = (),
     ) -> Names:
-        """Add a stage's jobs, after all of some and after the same shard of other stages."""
-        count = self.shards.candidates if stage in OF_CANDIDATES else self.shards.pairs
-        groups: list[list[Entry]] = [[] for _ in range(count)]
-        for one in entries:
-            if count:
-                groups[shard_of(one.emdb_id, count)].append(one)
-            else:
-                groups.append([one])
-        downloads = stage.startswith("fetch")
-        workers = 1 if downloads or not count else self.shards.workers
+        """Add a stage's jobs, after all of some jobs and after the same shard of other stages."""
+        downloads = stage in ("fetch_models", "measured_maps")
+        cores = max(workers for _, workers in steps)
         names = []
         for number, group in enumerate(groups):
             needs = (*after, *(shards[number] for shards in beside))
-            members = tuple(map(work, group))
-            name = f"{stage} {number}"
-            self.jobs.append(Job(name, stage, members, needs, workers, workers, downloads))
-            names.append(name)
+            work = tuple(Step(tuple(map(make, group)), workers) for make, workers in steps)
+            names.append(f"{stage} {number}")
+            self.jobs.append(Job(names[-1], stage, work, needs, cores, downloads))
         return tuple(names)

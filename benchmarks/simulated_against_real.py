@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from cluster_model import Cluster, Job, Member, simulate
+from cluster_model import Cluster, Job, Member, Step, simulate
 from cluster_simulation import every
 from cluster_workload import Assumed, Costs, Shards, draw_entries, workflow_jobs
 
@@ -42,16 +42,19 @@ def small_workflow(pairs: int, shards: int, workers: int, core_seconds: float) -
     jobs = [job if job.stage != "train_network" else _lasting(job, 3600) for job in jobs]
     whole = sum(member.processor_s for job in jobs for member in job.members)
     loaded = sum(member.download_mb for job in jobs for member in job.members) / STREAM_MB_S
+
+    def scaled(member: Member) -> Member:
+        return Member(
+            processor_s=member.processor_s * core_seconds / whole,
+            requests=min(member.requests, 1),
+            download_mb=member.download_mb * core_seconds / 4 / loaded,
+        )
+
     return [
         replace(
             job,
-            members=tuple(
-                Member(
-                    processor_s=member.processor_s * core_seconds / whole,
-                    requests=min(member.requests, 1),
-                    download_mb=member.download_mb * core_seconds / 4 / loaded,
-                )
-                for member in job.members
+            steps=tuple(
+                replace(step, members=tuple(map(scaled, step.members))) for step in job.steps
             ),
         )
         for job in jobs
@@ -59,7 +62,7 @@ def small_workflow(pairs: int, shards: int, workers: int, core_seconds: float) -
 
 
 def _lasting(job: Job, seconds: float) -> Job:
-    return replace(job, members=(Member(processor_s=seconds),))
+    return replace(job, steps=(Step((Member(processor_s=seconds),)),))
 
 
 def write_workflow(folder: Path, jobs: Sequence[Job]) -> None:
@@ -67,13 +70,14 @@ def write_workflow(folder: Path, jobs: Sequence[Job]) -> None:
     rules = [f"rule all:\n    input: {[_marker(job.name) for job in jobs]}\n"]
     for number, job in enumerate(jobs):
         work = folder / f"{number}.json"
-        write_text(work, json.dumps([job.workers, [asdict(one) for one in job.members]]))
+        write_text(work, json.dumps([asdict(step) for step in job.steps]))
         rules.append(
             f"rule job_{number}:\n"
             f"    input: {[_marker(name) for name in job.needs]}\n"
             f"    output: {_marker(job.name)!r}\n"
             f"    threads: {job.cores}\n"
             f"    resources: downloads={int(job.downloads)}\n"
+            f"    localrule: {job.local}\n"
             f"    shell: '{sys.executable} {JOB} {work} {{output}} {REQUEST_S} {STREAM_MB_S}'\n"
         )
     write_text(folder / "Snakefile", "\n".join(rules))
@@ -99,7 +103,7 @@ def real_seconds(jobs: Sequence[Job], cores: int, downloads: int) -> tuple[float
 
 def compare(jobs: list[Job], cores: int, downloads: int = 2) -> dict[str, float]:
     """Return real and simulated seconds of the jobs on so many cores."""
-    empty = [replace(job, members=()) for job in jobs]
+    empty = [replace(job, steps=()) for job in jobs]
     idle, _ = real_seconds(empty, cores, downloads)
     cluster = Cluster(cores, submit_s=0, queue_s=0, start_s=0, downloads=downloads)
     cluster = replace(cluster, request_s=REQUEST_S, stream_mb_s=STREAM_MB_S, archive_mb_s=1e9)

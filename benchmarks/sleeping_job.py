@@ -12,10 +12,10 @@ from cryosamu.archive.turns import Turns
 
 
 def main() -> None:
-    """Do the members of a work file, a few at a time, and write when that began and ended."""
+    """Do the steps of a work file, members a few at a time, and write when that began and ended."""
     began = time.time()
     work, output, request_s, stream_mb_s = sys.argv[1:]
-    workers, members = json.loads(Path(work).read_text())
+    steps = json.loads(Path(work).read_text())
     turns = Turns(float(request_s), Path("turns"))
 
     def one(member: dict[str, float]) -> None:
@@ -23,8 +23,9 @@ def main() -> None:
             turns.wait("archive")
         time.sleep(member["download_mb"] / float(stream_mb_s) + member["processor_s"])
 
-    with ThreadPoolExecutor(workers) as pool:
-        list(pool.map(one, members))
+    for step in steps:
+        with ThreadPoolExecutor(step["workers"]) as pool:
+            list(pool.map(one, step["members"]))
     Path(output).write_text(json.dumps([began, time.time()]))
 
 

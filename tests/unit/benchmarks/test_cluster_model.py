@@ -4,17 +4,18 @@ from itertools import pairwise
 
 import pytest
 import simpy
-from cluster_model import Cluster, Job, Member, simulate
+from cluster_model import Cluster, Job, Member, Step, simulate
 from hypothesis import given
 from hypothesis import strategies as st
 from shared_link import SharedLink
 
+TEN_SECONDS = (Step((Member(processor_s=10),)),)
 BARE = Cluster(cores=2, submit_s=0, queue_s=0, start_s=0)
 
 
 def jobs_of(seconds, **options):
     return [
-        Job(f"{number}", "work", (Member(processor_s=one),), **options)
+        Job(f"{number}", "work", (Step((Member(processor_s=one),)),), **options)
         for number, one in enumerate(seconds)
     ]
 
@@ -39,7 +40,7 @@ def ends_of(transfers, total, each):
 def test_a_chain_takes_the_sum_of_all_delays():
     names = "abc"
     jobs = [
-        Job(name, "work", (Member(processor_s=10),), needs=tuple(names[:at][-1:]))
+        Job(name, "work", TEN_SECONDS, needs=tuple(names[:at][-1:]))
         for at, name in enumerate(names)
     ]
     cluster = Cluster(cores=1, submit_s=0.5, queue_s=4, start_s=6)
@@ -57,9 +58,9 @@ def test_the_head_process_submits_one_after_the_other():
 
 def test_a_small_job_passes_a_large_one_that_does_not_fit():
     jobs = [
-        Job("first", "work", (Member(processor_s=10),)),
-        Job("both", "work", (Member(processor_s=10),), cores=2),
-        Job("second", "work", (Member(processor_s=10),)),
+        Job("first", "work", TEN_SECONDS),
+        Job("both", "work", TEN_SECONDS, cores=2),
+        Job("second", "work", TEN_SECONDS),
     ]
     ran = simulate(jobs, BARE).ran
     assert [ran[name].ended for name in ("first", "second", "both")] == [10, 10, 20]
@@ -67,19 +68,33 @@ def test_a_small_job_passes_a_large_one_that_does_not_fit():
 
 def test_workers_take_members_as_they_become_free():
     members = tuple(Member(processor_s=one) for one in (3, 1, 1, 1))
-    job = Job("pool", "work", members, cores=2, workers=2)
-    assert simulate([job], BARE).makespan_s == 3
-    assert simulate([Job("pool", "work", members, workers=2)], BARE).makespan_s == 6
+    for cores, seconds in ((2, 3), (1, 6)):
+        job = Job("pool", "work", (Step(members, workers=2),), cores=cores)
+        assert simulate([job], BARE).makespan_s == seconds
+
+
+def test_a_step_begins_when_the_one_before_it_is_over():
+    members = tuple(Member(processor_s=one) for one in (2, 3))
+    job = Job("group", "work", (Step(members), Step(members, workers=2)), cores=2)
+    assert simulate([job], BARE).makespan_s == 5 + 3
+
+
+def test_a_local_job_waits_for_nothing_but_what_it_needs():
+    local = Job("local", "work", TEN_SECONDS, local=True)
+    cluster = Cluster(cores=1, submit_s=5, queue_s=5, start_s=0)
+    ran = simulate([*jobs_of([40.0]), local], cluster).ran
+    assert (ran["local"].ended, ran["0"].ended) == (10, 50)
 
 
 def test_requests_of_all_jobs_take_turns():
-    jobs = [Job(name, "ask", (Member(requests=1),) * 4) for name in "ab"]
+    jobs = [Job(name, "ask", (Step((Member(requests=1),) * 4),)) for name in "ab"]
     cluster = Cluster(cores=2, submit_s=0, queue_s=0, start_s=0, request_s=0.5)
     assert simulate(jobs, cluster).makespan_s == 7 * 0.5
 
 
 def test_few_jobs_download_at_a_time_and_their_bytes_are_counted():
-    jobs = [Job(f"{n}", "fetch", (Member(download_mb=60),), downloads=True) for n in range(4)]
+    work = (Step((Member(download_mb=60),)),)
+    jobs = [Job(f"{number}", "fetch", work, downloads=True) for number in range(4)]
     cluster = Cluster(
         **{"cores": 9, "submit_s": 0, "queue_s": 0, "start_s": 0, "downloads": 2},
         **{"archive_mb_s": 100, "stream_mb_s": 3},
@@ -124,9 +139,9 @@ def workflows(draw):
         needs = [job.name for job in jobs if draw(st.booleans())]
         cores = draw(st.integers(1, 4))
         work = tuple(Member(processor_s=seconds, download_mb=seconds / 2) for seconds in members)
-        workers = draw(st.integers(1, cores))
-        options = {"cores": cores, "workers": workers, "downloads": draw(st.booleans())}
-        jobs.append(Job(f"{number}", "work", work, needs=tuple(needs), **options))
+        steps = (Step(work, draw(st.integers(1, cores))), Step(work[:1]))
+        options = {"downloads": draw(st.booleans()), "local": draw(st.booleans())}
+        jobs.append(Job(f"{number}", "work", steps, tuple(needs), cores, **options))
     return jobs
 
 
@@ -137,9 +152,9 @@ def test_no_run_is_shorter_than_its_work_or_longer_than_one_job_after_the_other(
     alone = [
         0.25 + 2 + 1 + sum(m.processor_s + m.download_mb / 3 for m in job.members) for job in jobs
     ]
-    work = sum(member.processor_s for job in jobs for member in job.members)
+    work = sum(m.processor_s for job in jobs for m in job.members if not job.local)
     assert work / cores - 1e-6 <= outcome.makespan_s <= sum(alone) + 3 * len(jobs) + 1e-6
-    assert outcome.utilisation <= 1
+    assert outcome.utilisation <= 1 + 1e-9
     for run in outcome.ran.values():
         times = [run.ready, run.placed, run.submitted, run.started, run.freed, run.ended]
         assert times == sorted(times)
