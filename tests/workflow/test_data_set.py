@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -18,10 +20,11 @@ NEVER_THERE = "EMD-900108"
 ASK_AGAIN = {"archive": {"retry_failed": True}}
 
 
-def test_a_list_a_job_and_not_a_job_a_model(finished: Pipeline) -> None:
-    tables = sorted((finished.folder / "results/fetch/models").glob("*"))
+@pytest.mark.parametrize("kind", ["models", "maps"])
+def test_a_shard_a_job_and_not_a_job_a_file(finished: Pipeline, kind: str) -> None:
+    tables = sorted((finished.folder / f"results/fetch/{kind}").glob("*"))
     settings = yaml.safe_load((Path(__file__).parents[2] / "workflow/demo.yaml").read_text())
-    assert len(tables) == settings["archive"]["model_lists"]
+    assert len(tables) == settings["shards"]["candidates"]
     fetched = [row for table in tables for row in parquet.read_table(table).to_pylist()]
     assert len(fetched) > 5 * len(tables)
 
@@ -30,10 +33,14 @@ def test_what_was_refused_is_asked_for_again_and_nothing_else(
     pipeline: Pipeline, tmp_path: Path
 ) -> None:
     before = pipeline.checksums()
+    (shard,) = {shard_of(one, pipeline) for one in (ALWAYS_TRUNCATED, NEVER_THERE)}
     run = pipeline.run(ASK_AGAIN)
     assert run.status == 0, run.text
-    assert run.jobs["fetch_map"] == 2
-    again = {"fetch_map", "measure_pair", "filter_maps", "split_pairs", "draw_funnel"}
+    assert run.jobs["fetch_maps"] == run.jobs["measure_pairs"] == 1
+    said = pipeline.logs(f"fetch/maps/{shard}.log")
+    assert re.search(r": 0 fetched, \d+ already in the store, 2 failed", said)
+    assert ": 0 pairs measured" in pipeline.logs(f"curate/measurements/{shard}.log")
+    again = {"fetch_maps", "measure_pairs", "filter_maps", "split_pairs", "draw_funnel"}
     assert set(run.jobs) - {"report"} == again, "the same answers, but more was done again"
     after = pipeline.checksums()
     after.pop("fetch/asked_again.json")
@@ -47,19 +54,35 @@ def test_what_was_refused_is_asked_for_again_and_nothing_else(
     assert dry.status == 0, dry.text
     run = pipeline.run(ASK_AGAIN, "--", "dataset")
     assert run.status == 0, run.text
-    assert run.jobs["fetch_map"] == 2
+    assert run.jobs["fetch_maps"] == run.jobs["measure_pairs"] == 1
+    said = pipeline.logs(f"fetch/maps/{shard}.log")
+    assert re.search(r": 1 fetched, \d+ already in the store, 1 failed", said)
+    assert ": 1 pairs measured" in pipeline.logs(f"curate/measurements/{shard}.log")
     assert status_of(pipeline, ALWAYS_TRUNCATED) == "ok"
     assert status_of(pipeline, NEVER_THERE) == "failed"
     run = pipeline.run(ASK_AGAIN, "--", "dataset")
-    assert run.jobs["fetch_map"] == 1
+    assert run.jobs["fetch_maps"] == 1
     # Two real runs asked for it again, and this one; the dry run did not count.
     counts = json.loads((pipeline.folder / "results/fetch/asked_again.json").read_text())
-    assert counts == {ALWAYS_TRUNCATED: 2, NEVER_THERE: 3}
+    assert counts == {f"maps/{shard}": 3}
+
+
+def fetched_maps(pipeline: Pipeline) -> dict[str, tuple[str, str]]:
+    """EMDB id to the shard and the status of its map."""
+    tables = sorted((pipeline.folder / "results/fetch/maps").glob("*.parquet"))
+    return {
+        row["id"]: (table.stem, row["status"])
+        for table in tables
+        for row in parquet.read_table(table).to_pylist()
+    }
+
+
+def shard_of(emdb_id: str, pipeline: Pipeline) -> str:
+    return fetched_maps(pipeline)[emdb_id][0]
 
 
 def status_of(pipeline: Pipeline, emdb_id: str) -> str:
-    record = json.loads((pipeline.folder / f"results/fetch/maps/{emdb_id}.json").read_text())
-    return str(record["status"])
+    return fetched_maps(pipeline)[emdb_id][1]
 
 
 def test_a_lock_rebuilds_exactly_its_data_set_without_asking_for_candidates(
@@ -95,15 +118,18 @@ def test_misaligned_models_are_repaired_where_that_is_wanted(pipeline: Pipeline)
     before = pairs_of(pipeline)
     run = pipeline.run({"curation": {"alignment": {"repair": True}}}, "--", "dataset")
     assert run.status == 0, run.text
-    assert not {"fetch_map", "fetch_models", "measure_pair"} & set(run.jobs)
+    assert not {"fetch_maps", "fetch_models", "measure_pairs"} & set(run.jobs)
     gained = {key: row for key, row in pairs_of(pipeline).items() if key not in before}
     assert gained
     assert all(row["repaired"] and row["correlation"] > 0.65 for row in gained.values())
     assert not any(row["repaired"] for row in before.values())
-    moved = {path.name.split(".")[0] for path in pipeline.folder.glob("results/curate/repaired/*")}
+    moved = parquet.read_table(pipeline.folder / "results/curate/repaired.parquet").to_pylist()
+    assert {row["emdb_id"] for row in moved} == set(gained)
+    for row in moved:
+        content = (pipeline.folder / row["path"]).read_bytes()
+        assert hashlib.sha256(content).hexdigest() == row["sha256"]
     held_out = {key for key, row in gained.items() if row["split"] == "test"}
-    assert moved == set(gained) - held_out
-    assert run.jobs["prepare_pair"] == len(moved)
+    assert run.jobs["prepare_pair"] == len(set(gained) - held_out)
 
 
 def pairs_of(pipeline: Pipeline) -> dict[str, dict]:

@@ -17,7 +17,10 @@ def test_sigkill_in_fetch_embed_and_train_ends_in_the_same_outputs(
     folder = pipeline.folder
 
     def fetching() -> bool:
-        return len(list(folder.glob("results/fetch/maps/*.json"))) >= 2
+        return len(list(folder.glob("store/archive/maps/*/*.gz"))) >= 2
+
+    def measuring() -> bool:
+        return len(list(folder.glob("results/curate/measurements/*/*.made"))) >= 2
 
     def embedding() -> bool:
         return any(folder.glob("store/embeddings/**/*.npz"))
@@ -26,15 +29,19 @@ def test_sigkill_in_fetch_embed_and_train_ends_in_the_same_outputs(
         return any(folder.glob("results/train/main/state/**/*.safetensors"))
 
     kept: dict[Path, int] = {}
-    for moment in (fetching, embedding, training):
+    members: dict[Path, int] = {}
+    for moment in (fetching, measuring, embedding, training):
         pipeline.kill_when(moment)
-        store = [path for path in folder.glob("store/archive/*/*.gz") if path.is_file()]
+        store = [path for path in folder.glob("store/archive/*/*/*.gz") if path.is_file()]
         for path in store:
             kept.setdefault(path, path.stat().st_mtime_ns)
+        for path in folder.glob("results/curate/measurements/*/*.made"):
+            members.setdefault(path, path.stat().st_mtime_ns)
         unlocked = pipeline.run(None, "--unlock")
         assert unlocked.status == 0, unlocked.text
     run = pipeline.run()
     assert run.status == 0, run.text
     assert "resuming at step" in pipeline.logs("train/*.log")
     assert {path: path.stat().st_mtime_ns for path in kept} == kept, "downloaded again"
+    assert {path: path.stat().st_mtime_ns for path in members} == members, "measured again"
     assert pipeline.checksums() == finished.checksums()

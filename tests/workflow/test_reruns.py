@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import time
 from pathlib import Path
@@ -65,7 +66,7 @@ def test_a_lower_threshold_goes_through_to_the_report(pipeline: Pipeline) -> Non
     before = encodings(pipeline)
     run = pipeline.run({"curation": {"correlation": {"minimum": -1.0}}})
     assert run.status == 0, run.text
-    assert not {"fetch_map", "fetch_models", "measure_pair", "query_catalogue"} & set(run.jobs)
+    assert not {"fetch_maps", "fetch_models", "measure_pairs", "query_catalogue"} & set(run.jobs)
     # The two that the correlation alone had stopped are encoded, and prepared unless held out.
     assert 1 <= run.jobs["embed_model"] == run.jobs["prepare_pair"] <= 2
     assert encodings(pipeline) - before == 2
@@ -85,9 +86,13 @@ def test_a_new_entry_is_the_only_one_fetched_encoded_and_prepared(
     before = encodings(pipeline)
     run = pipeline.run({"catalogue": {"snapshot": "grown"}})
     assert run.status == 0, run.text
-    assert run.jobs["fetch_map"] == 1
-    assert run.jobs["fetch_models"] == 1
-    assert run.jobs["measure_pair"] == 1
+    assert run.jobs["fetch_maps"] == run.jobs["fetch_models"] == run.jobs["measure_pairs"] == 1
+    for kind, done in (
+        ("fetch/maps", r": 1 fetched, \d+ already in the store"),
+        ("fetch/models", r": 1 fetched, \d+ already in the store"),
+        ("curate/measurements", r": 1 pairs measured, \d+ kept"),
+    ):
+        assert len(re.findall(done, pipeline.logs(f"{kind}/*.log"))) == 1, kind
     assert run.jobs["prepare_pair"] == 1
     assert run.jobs["embed_model"] == 1
     assert encodings(pipeline) - before == 1

@@ -1,4 +1,4 @@
-checkpoint query_catalogue:
+rule query_catalogue:
     output:
         "results/catalogue/catalogue.parquet",
     log:
@@ -7,8 +7,11 @@ checkpoint query_catalogue:
         "../../envs/cryosamu.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=120,
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        # One that runs out of time goes on where it stopped: answers are kept.
+        runtime=lambda wildcards, attempt: 240 * attempt,
+        disk_mb=1000,
+        downloads=1,
     params:
         config=CONFIG_FILE,
         # What curation would drop in any case is not asked for in full.

@@ -6,16 +6,16 @@ from pathlib import Path
 import pyarrow.parquet as parquet
 from snakemake.exceptions import WorkflowError
 
-from cryosamu.archive.lists import list_of
 from cryosamu.config import OF_THE_MACHINE, parse_config
 from cryosamu.errors import ConfigError
 from cryosamu.files import write_text
-from cryosamu.provenance import code_digest
+from cryosamu.provenance import code_digest, stage_digest
+from cryosamu.shards import member_folder, shard_name, shard_of
 
 
 wildcard_constraints:
     emdb_id=r"EMD-\d+",
-    list=r"\d+",
+    shard=r"\d+",
     pdb_id=r"[0-9][A-Za-z0-9]{3}|pdb_[0-9a-z]{8}",
     condition="enhanced[a-z_]*",
 
@@ -60,7 +60,11 @@ def repeated(option, values):
     return [f"{option} {value}" for value in values]
 
 
-MODEL_LISTS = range(SETTINGS.archive.model_lists)
+def shards(number):
+    return [shard_name(one, number) for one in range(number)]
+
+
+CANDIDATES = shards(SETTINGS.shards.candidates)
 LOCKED = SETTINGS.catalogue.locked is not None
 LOCK_FILE = "results/dataset.lock"
 VERIFIED_FILE = "results/curate/verified.json"

@@ -1,31 +1,42 @@
+# Each filter writes work lists, a shard each. It is a checkpoint, so that Snakemake then compares
+# what is in them: an entry whose line is as before has nothing done for it again.
+
+
+localrules:
+    filter_metadata,
+    filter_maps,
+    draw_funnel,
+
+
 checkpoint filter_metadata:
     input:
         catalogue="results/catalogue/catalogue.parquet",
     output:
         decisions="results/curate/metadata.parquet",
-        lists=expand("results/curate/lists/{list}.txt", list=MODEL_LISTS),
+        lists=expand("results/curate/lists/{shard}.jsonl", shard=CANDIDATES),
     log:
         "logs/curate/filter_metadata.log",
     conda:
         "../../envs/cryosamu.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
         runtime=30,
+        disk_mb=1000,
     params:
         config=CONFIG_FILE,
         lists=lambda wildcards, output: Path(output.lists[0]).parent,
         settings=settings_of(
             "archive.maximum_map_gigabytes",
-            "archive.model_lists",
             "curation.methods",
             "curation.resolution",
             "curation.composition",
+            "shards.candidates",
         ),
         code=code_of("curation"),
     shell:
         "cryosamu curate metadata {input.catalogue} --config {params.config}"
-        " -o {output.decisions} --model-lists {params.lists} 2> {log}"
+        " -o {output.decisions} --work {params.lists} 2> {log}"
 
 
 checkpoint filter_models:
@@ -36,58 +47,57 @@ checkpoint filter_models:
     output:
         decisions="results/curate/models.parquet",
         clusters="results/curate/clusters.parquet",
+        work=expand("results/curate/work/{shard}.jsonl", shard=CANDIDATES),
     log:
         "logs/curate/filter_models.log",
     conda:
         "../../envs/cryosamu.yaml"
-    threads: 2
+    threads: 4
     resources:
-        mem_mb=8000,
-        runtime=240,
+        mem_mb=lambda wildcards, attempt: 8000 * attempt,
+        runtime=lambda wildcards, attempt: 240 * attempt,
+        disk_mb=4000,
     params:
         config=CONFIG_FILE,
+        fetches=lambda wildcards, input: repeated("--fetches", input.fetches),
+        work=lambda wildcards, output: Path(output.work[0]).parent,
         settings=settings_of(
-            "curation.composition", "curation.completeness", "curation.clustering"
+            "curation.composition",
+            "curation.completeness",
+            "curation.clustering",
+            "shards.candidates",
         ),
         code=code_of("curation"),
     shell:
         "cryosamu curate models {input.catalogue} --decisions {input.decisions}"
-        " --fetches results/fetch/models --config {params.config} --threads {threads}"
-        " -o {output.decisions} --clusters {output.clusters} 2> {log}"
+        " {params.fetches} --config {params.config} --threads {threads}"
+        " -o {output.decisions} --clusters {output.clusters} --work {params.work} 2> {log}"
 
 
-rule measure_pair:
+rule measure_pairs:
     input:
-        map="results/fetch/maps/{emdb_id}.json",
-        models=fetched_model_of,
+        work="results/curate/work/{shard}.jsonl",
+        maps="results/fetch/maps/{shard}.parquet",
     output:
-        "results/curate/measurements/{emdb_id}.json",
+        "results/curate/measurements/{shard}.parquet",
     log:
-        "logs/curate/measurements/{emdb_id}.log",
+        "logs/curate/measurements/{shard}.log",
+    group:
+        "measured_maps"
     conda:
         "../../envs/cryosamu.yaml"
-    threads: 1
+    threads: 4
     resources:
-        mem_mb=lambda wildcards, attempt: 6000 * attempt,
-        runtime=60,
+        mem_mb=lambda wildcards, threads, attempt: 4000 * threads * attempt,
+        runtime=lambda wildcards, attempt: 240 * attempt,
+        disk_mb=2000,
     params:
-        pdb_id=pdb_id_of,
-        model_sum=sum_of,
-        resolution=resolution_of,
-        code=code_of(
-            "curation.header_offset",
-            "curation.measurement",
-            "curation.motion",
-            "curation.pose",
-            "curation.refinement",
-            "evaluation",
-            "structure",
-            "volume",
-        ),
+        # Not an output: what was measured before a job fails is kept.
+        members=lambda wildcards, output: Path(output[0]).parent,
+        code=stage_digest("measure"),
     shell:
-        "cryosamu curate measure --map-record {input.map} --fetches {input.models}"
-        " --pdb-id {params.pdb_id} --resolution {params.resolution}"
-        " -o {output} 2> {log}"
+        "cryosamu curate measure {input.work} --maps {input.maps} --members {params.members}"
+        " --workers {threads} -o {output} 2> {log}"
 
 
 rule filter_maps:
@@ -96,7 +106,7 @@ rule filter_maps:
         metadata="results/curate/metadata.parquet",
         models="results/curate/models.parquet",
         clusters="results/curate/clusters.parquet",
-        measurements=measurements,
+        measurements=measurement_tables,
     output:
         decisions="results/curate/decisions.parquet",
         pairs="results/curate/pairs.parquet",
@@ -106,40 +116,50 @@ rule filter_maps:
         "../../envs/cryosamu.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
         runtime=30,
+        disk_mb=1000,
     params:
         config=CONFIG_FILE,
+        measurements=lambda wildcards, input: repeated(
+            "--measurements", input.measurements
+        ),
         settings=settings_of("curation.alignment", "curation.correlation"),
         code=code_of("curation"),
     shell:
         "cryosamu curate maps {input.catalogue} --decisions {input.metadata}"
         " --decisions {input.models} --clusters {input.clusters}"
-        " --measurements results/curate/measurements --config {params.config}"
+        " {params.measurements} --config {params.config}"
         " -o {output.decisions} --pairs {output.pairs} 2> {log}"
 
 
-rule repair_model:
+rule repair_models:
     input:
-        measurement="results/curate/measurements/{emdb_id}.json",
-        models=fetched_model_of,
+        pairs="results/curate/pairs.parquet",
+        measurements=measurement_tables,
+        models=model_tables,
     output:
-        "results/curate/repaired/{emdb_id}.cif.gz",
+        "results/curate/repaired.parquet",
     log:
-        "logs/curate/repaired/{emdb_id}.log",
+        "logs/curate/repair_models.log",
     conda:
         "../../envs/cryosamu.yaml"
-    threads: 1
+    threads: 4
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=lambda wildcards, threads, attempt: 2000 * threads * attempt,
+        runtime=lambda wildcards, attempt: 60 * attempt,
+        disk_mb=2000,
     params:
-        model=lambda wildcards: model_path(pdb_id_of(wildcards)),
-        model_sum=sum_of,
-        code=code_of("curation.repair", "curation.motion", "structure.model"),
+        # Not an output: what was moved before a job fails is kept.
+        members=lambda wildcards, output: Path(output[0]).with_suffix(""),
+        measurements=lambda wildcards, input: repeated(
+            "--measurements", input.measurements
+        ),
+        models=lambda wildcards, input: repeated("--fetches", input.models),
+        code=stage_digest("repair"),
     shell:
-        "cryosamu curate repair {params.model} --measurement {input.measurement}"
-        " -o {output} 2> {log}"
+        "cryosamu curate repair {input.pairs} {params.measurements} {params.models}"
+        " --members {params.members} --workers {threads} -o {output} 2> {log}"
 
 
 rule draw_funnel:
@@ -160,6 +180,7 @@ rule draw_funnel:
     resources:
         mem_mb=1000,
         runtime=30,
+        disk_mb=1000,
     params:
         code=code_of("curation.funnel", "report.figure"),
     shell:

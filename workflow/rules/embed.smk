@@ -1,6 +1,6 @@
 rule embed_model:
     input:
-        models=lambda wildcards: fetched_model(wildcards.pdb_id),
+        ancient("results/split/split.parquet"),
     output:
         "results/embed/{pdb_id}.safetensors",
     log:
@@ -14,7 +14,7 @@ rule embed_model:
     params:
         config=CONFIG_FILE,
         model=lambda wildcards: model_path(wildcards.pdb_id),
-        model_sum=lambda wildcards: sum_of_model(wildcards.pdb_id),
+        model_sum=sum_of_model,
         settings=settings_of(
             "embedding.backend",
             "embedding.weights",

@@ -1,7 +1,5 @@
 rule enhance_map:
     input:
-        map="results/fetch/maps/{emdb_id}.json",
-        models=fetched_model_of,
         repaired=repaired_model_of,
         predicted=predicted_model_of,
         checkpoint=f"{RUN}/checkpoint.safetensors",
@@ -23,6 +21,7 @@ rule enhance_map:
         config=CONFIG_FILE,
         map=map_of,
         model=model_of,
+        map_sum=map_sum_of,
         model_sum=sum_of,
         resolution=resolution_of,
         settings=settings_of("enhancement.window", "enhancement.margin"),
@@ -37,8 +36,6 @@ rule enhance_map:
 # The record alone is an output: a program that is not there, or fails, leaves no map and is a result.
 rule enhance_elsewhere:
     input:
-        map="results/fetch/maps/{emdb_id}.json",
-        models=fetched_model_of,
         repaired=repaired_model_of,
         split=ancient("results/split/split.parquet"),
     output:
@@ -56,6 +53,7 @@ rule enhance_elsewhere:
         config=CONFIG_FILE,
         map=map_of,
         model=model_of,
+        map_sum=map_sum_of,
         model_sum=sum_of,
         resolution=resolution_of,
         contour=contour_option,

@@ -1,7 +1,5 @@
 rule evaluate_map:
     input:
-        map="results/fetch/maps/{emdb_id}.json",
-        models=fetched_model_of,
         repaired=repaired_model_of,
         # Only so that Snakemake judges the job anew once the split is made anew.
         split=ancient("results/split/split.parquet"),
@@ -30,6 +28,7 @@ rule evaluate_map:
     params:
         config=CONFIG_FILE,
         map=map_of,
+        map_sum=map_sum_of,
         model_sum=sum_of,
         model=model_of,
         pdb_id=pdb_id_of,
@@ -71,8 +70,6 @@ rule compare_methods:
 
 rule control_map:
     input:
-        map="results/fetch/maps/{emdb_id}.json",
-        models=fetched_model_of,
         repaired=repaired_model_of,
         checkpoint=f"{RUN}/checkpoint.safetensors",
         split=ancient("results/split/split.parquet"),
@@ -90,6 +87,7 @@ rule control_map:
         config=CONFIG_FILE,
         map=map_of,
         model=model_of,
+        map_sum=map_sum_of,
         model_sum=sum_of,
         pdb_id=pdb_id_of,
         resolution=resolution_of,

@@ -1,40 +1,51 @@
+# A shard of models, or of maps, a job. What was downloaded stays in the store whatever becomes of
+# the job, with a checksum beside it: the next one takes it from there.
+
+
 rule fetch_models:
     input:
-        "results/curate/lists/{list}.txt",
+        "results/curate/lists/{shard}.jsonl",
     output:
-        "results/fetch/models/{list}.parquet",
+        "results/fetch/models/{shard}.parquet",
     log:
-        "logs/fetch/models/{list}.log",
+        "logs/fetch/models/{shard}.log",
     conda:
         "../../envs/cryosamu.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=240,
+        mem_mb=lambda wildcards, attempt: 1000 * attempt,
+        runtime=lambda wildcards, attempt: 240 * attempt,
+        disk_mb=2000,
         downloads=1,
     params:
         config=CONFIG_FILE,
-        again=lambda wildcards: times_asked_again(wildcards.list),
+        again=lambda wildcards: times_asked_again(f"models/{wildcards.shard}"),
     shell:
         "cryosamu fetch models {input} --config {params.config}"
         " --store store -o {output} 2> {log}"
 
 
-rule fetch_map:
+# With the measurement of the same maps in one job of a cluster: they are still at hand there.
+rule fetch_maps:
+    input:
+        "results/curate/work/{shard}.jsonl",
     output:
-        "results/fetch/maps/{emdb_id}.json",
+        "results/fetch/maps/{shard}.parquet",
     log:
-        "logs/fetch/maps/{emdb_id}.log",
+        "logs/fetch/maps/{shard}.log",
+    group:
+        "measured_maps"
     conda:
         "../../envs/cryosamu.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=240,
+        mem_mb=lambda wildcards, attempt: 1000 * attempt,
+        runtime=lambda wildcards, attempt: 240 * attempt,
+        disk_mb=20000,
         downloads=1,
     params:
         config=CONFIG_FILE,
-        again=lambda wildcards: times_asked_again(wildcards.emdb_id),
+        again=lambda wildcards: times_asked_again(f"maps/{wildcards.shard}"),
     shell:
-        "cryosamu fetch map {wildcards.emdb_id} --config {params.config}"
-        " --store store --record {output} 2> {log}"
+        "cryosamu fetch maps {input} --config {params.config}"
+        " --store store -o {output} 2> {log}"

@@ -21,67 +21,49 @@ def row_of(path, column, value):
     return rows_by(str(path), os.stat(path).st_mtime_ns, column).get(value)
 
 
-def catalogue_row(emdb_id):
-    return row_of(checkpoints.query_catalogue.get().output[0], "emdb_id", emdb_id)
-
-
-def kept_by(decisions):
-    """The (EMDB id, PDB id) pairs that no filter of a decisions table stopped."""
-    rows = rows_of(decisions)
-    stopped = {row["emdb_id"] for row in rows if row["verdict"] != "keep"}
-    return sorted(
-        {(r["emdb_id"], r["pdb_id"]) for r in rows if r["emdb_id"] not in stopped}
-    )
-
-
 def pairs_in(*splits):
     rows = rows_of(checkpoints.split_pairs.get().output[0])
     return [row for row in rows if row["split"] in splits]
 
 
+def file_of(kind, identifier):
+    """The row of a fetched map or model in the table of its shard."""
+    shard = shard_name(shard_of(identifier, len(CANDIDATES)), len(CANDIDATES))
+    return row_of(f"results/fetch/{kind}/{shard}.parquet", "id", identifier)
+
+
 def map_path(emdb_id):
-    return f"store/archive/maps/emd_{emdb_id.removeprefix('EMD-')}.map.gz"
+    return file_of("maps", emdb_id)["path"]
 
 
 def model_path(pdb_id):
-    return f"store/archive/models/{pdb_id}.cif.gz"
+    return file_of("models", pdb_id)["path"]
 
 
-def model_table(pdb_id):
-    """The table of the list in which a model is fetched."""
-    number = list_of(pdb_id, SETTINGS.archive.model_lists)
-    return f"results/fetch/models/{number}.parquet"
-
-
-def fetched_model(pdb_id):
-    """That table, once all are there. Its other rows may change: a job follows its model's sum."""
-    checkpoints.filter_models.get()
-    return ancient(model_table(pdb_id))
-
-
-def sum_of_model(pdb_id):
-    checkpoints.filter_models.get()
-    row = row_of(model_table(pdb_id), "id", pdb_id)
-    return row["sha256"] if row else None
-
-
-# One entry
+# One entry. The tables' other rows may change: a job follows the checksums of its own files.
 
 
 def map_of(wildcards):
+    checkpoints.split_pairs.get()
     return map_path(wildcards.emdb_id)
 
 
+def map_sum_of(wildcards):
+    checkpoints.split_pairs.get()
+    return file_of("maps", wildcards.emdb_id)["sha256"]
+
+
 def pdb_id_of(wildcards):
-    return catalogue_row(wildcards.emdb_id)["pdb_id"]
-
-
-def fetched_model_of(wildcards):
-    return fetched_model(pdb_id_of(wildcards))
+    return pair_of(wildcards)["pdb_id"]
 
 
 def sum_of(wildcards):
-    return sum_of_model(pdb_id_of(wildcards))
+    return file_of("models", pdb_id_of(wildcards))["sha256"]
+
+
+def sum_of_model(wildcards):
+    checkpoints.split_pairs.get()
+    return file_of("models", wildcards.pdb_id)["sha256"]
 
 
 def pair_of(wildcards):
@@ -91,7 +73,8 @@ def pair_of(wildcards):
 def model_of_pair(pair):
     """The model as deposited, or moved to where it fits its map."""
     if pair["repaired"]:
-        return f"results/curate/repaired/{pair['emdb_id']}.cif.gz"
+        folder = member_folder(Path("results/curate/repaired"), pair["emdb_id"])
+        return folder / f"{pair['emdb_id']}.cif.gz"
     return model_path(pair["pdb_id"])
 
 
@@ -100,15 +83,15 @@ def model_of(wildcards):
 
 
 def repaired_model_of(wildcards):
-    return model_of(wildcards) if pair_of(wildcards)["repaired"] else []
+    return rules.repair_models.output if pair_of(wildcards)["repaired"] else []
 
 
 def resolution_of(wildcards):
-    return catalogue_row(wildcards.emdb_id)["resolution"]
+    return pair_of(wildcards)["resolution"]
 
 
 def contour_option(wildcards):
-    level = catalogue_row(wildcards.emdb_id)["contour_level"]
+    level = pair_of(wildcards)["contour_level"]
     return "" if level is None else f"--contour {level}"
 
 
@@ -126,24 +109,27 @@ def predicted_model_of(wildcards):
 
 
 def model_tables(wildcards):
-    # Behind the checkpoint: a list that has not changed is then not fetched again.
+    # Behind the checkpoint: a shard whose work list is as it was is then not fetched again.
     checkpoints.filter_metadata.get()
-    return expand("results/fetch/models/{list}.parquet", list=MODEL_LISTS)
+    return expand("results/fetch/models/{shard}.parquet", shard=CANDIDATES)
 
 
-def measurements(wildcards):
-    kept = kept_by(checkpoints.filter_models.get().output.decisions)
-    return [f"results/curate/measurements/{emdb_id}.json" for emdb_id, _ in kept]
+def map_tables(wildcards):
+    checkpoints.filter_models.get()
+    return expand("results/fetch/maps/{shard}.parquet", shard=CANDIDATES)
 
 
-def measurements_of_pairs(wildcards):
-    pairs = pairs_in("train", "validation", "test")
-    return [f"results/curate/measurements/{pair['emdb_id']}.json" for pair in pairs]
+def measurement_tables(wildcards):
+    checkpoints.filter_models.get()
+    return expand("results/curate/measurements/{shard}.parquet", shard=CANDIDATES)
 
 
-def map_records_of_pairs(wildcards):
-    pairs = pairs_in("train", "validation", "test")
-    return [f"results/fetch/maps/{pair['emdb_id']}.json" for pair in pairs]
+def tables_of_files(wildcards, input):
+    return [
+        *repeated("--measurements", input.measurements),
+        *repeated("--map-records", input.maps),
+        *repeated("--model-fetches", input.models),
+    ]
 
 
 def prepared_pairs(wildcards):

@@ -1,7 +1,12 @@
 # The data set that a lock names, instead of one that is asked for and split anew.
 
 
-checkpoint query_catalogue:
+localrules:
+    query_catalogue,
+    split_pairs,
+
+
+rule query_catalogue:
     input:
         SETTINGS.catalogue.locked,
     output:
@@ -15,6 +20,7 @@ checkpoint query_catalogue:
     resources:
         mem_mb=2000,
         runtime=30,
+        disk_mb=1000,
     params:
         code=code_of("curation"),
     shell:
@@ -22,9 +28,11 @@ checkpoint query_catalogue:
         " --split {output.split} 2> {log}"
 
 
+# Nothing is made of pairs that are not as they were locked.
 checkpoint split_pairs:
     input:
-        "results/split/locked.parquet",
+        split="results/split/locked.parquet",
+        verified=VERIFIED_FILE,
     output:
         "results/split/split.parquet",
     log:
@@ -35,16 +43,17 @@ checkpoint split_pairs:
     resources:
         mem_mb=1000,
         runtime=30,
+        disk_mb=1000,
     shell:
-        "cp {input} {output} 2> {log}"
+        "cp {input.split} {output} 2> {log}"
 
 
 rule verify_lock:
     input:
         lock=SETTINGS.catalogue.locked,
         decisions="results/curate/decisions.parquet",
-        measurements=measurements_of_pairs,
-        maps=map_records_of_pairs,
+        measurements=measurement_tables,
+        maps=map_tables,
         models=model_tables,
     output:
         VERIFIED_FILE,
@@ -54,13 +63,15 @@ rule verify_lock:
         "../../envs/cryosamu.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        # Every file of the data set is hashed again.
+        runtime=lambda wildcards, attempt: 240 * attempt,
+        disk_mb=1000,
     params:
         config=CONFIG_FILE,
+        tables=tables_of_files,
         settings=settings_of("catalogue", "curation", "split"),
         code=code_of("curation"),
     shell:
-        "cryosamu curate verify {input.lock} --measurements results/curate/measurements"
-        " --map-records results/fetch/maps --model-fetches results/fetch/models"
+        "cryosamu curate verify {input.lock} {params.tables}"
         " --config {params.config} -o {output} 2> {log}"

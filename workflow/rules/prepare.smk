@@ -1,8 +1,7 @@
 rule prepare_pair:
     input:
-        map="results/fetch/maps/{emdb_id}.json",
-        models=fetched_model_of,
         repaired=repaired_model_of,
+        split=ancient("results/split/split.parquet"),
     output:
         voxels="results/prepare/{emdb_id}.npy",
         record="results/prepare/{emdb_id}.json",
@@ -17,6 +16,7 @@ rule prepare_pair:
     params:
         config=CONFIG_FILE,
         map=map_of,
+        map_sum=map_sum_of,
         model_sum=sum_of,
         model=model_of,
         resolution=resolution_of,

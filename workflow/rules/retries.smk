@@ -6,16 +6,13 @@ RETRIES_FILE = "results/fetch/asked_again.json"
 
 
 def refused():
-    """The maps, and the lists of models, with a refusal in what was fetched last."""
-    for path in Path("results/fetch/maps").glob("*.json"):
-        if json.loads(path.read_text())["status"] == "failed":
-            yield path.stem
-    for path in Path("results/fetch/models").glob("*.parquet"):
-        if (
-            "failed"
-            in parquet.read_table(path, columns=["status"])["status"].to_pylist()
-        ):
-            yield path.stem
+    """The shards of models and of maps with a refusal in what was fetched last."""
+    for name in expand("{kind}/{shard}", kind=("models", "maps"), shard=CANDIDATES):
+        path = Path(f"results/fetch/{name}.parquet")
+        if path.is_file():
+            statuses = parquet.read_table(path, columns=["status"])["status"]
+            if "failed" in statuses.to_pylist():
+                yield name
 
 
 def read_retries():

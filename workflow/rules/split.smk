@@ -1,3 +1,7 @@
+localrules:
+    split_pairs,
+
+
 checkpoint split_pairs:
     input:
         pairs="results/curate/pairs.parquet",
@@ -12,6 +16,7 @@ checkpoint split_pairs:
     resources:
         mem_mb=1000,
         runtime=30,
+        disk_mb=1000,
     params:
         config=CONFIG_FILE,
         # Not an output: it remembers every assignment, also when this job is run anew.

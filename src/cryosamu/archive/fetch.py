@@ -16,6 +16,7 @@ from cryosamu.archive.record import FetchRecord, Kind
 from cryosamu.archive.soundness import check_gzip
 from cryosamu.config import ArchiveSettings
 from cryosamu.errors import ArchiveError
+from cryosamu.shards import member_folder
 
 
 @dataclass(frozen=True)
@@ -62,17 +63,22 @@ class Wanted:
         )
 
 
+def place_of(store: Path, kind: str, identifier: str, name: str) -> Path:
+    """Return where the store keeps a file: no folder holds those of all entries."""
+    return member_folder(store / "archive" / kind, identifier) / name
+
+
 def wanted_map(identifier: str, settings: ArchiveSettings, store: Path) -> Wanted:
-    """Return what to fetch for a map: STORE/archive/maps/emd_3488.map.gz."""
+    """Return what to fetch for a map: STORE/archive/maps/88/emd_3488.map.gz."""
     identifier = urls.emdb_id(identifier)
-    path = store / "archive" / "maps" / urls.map_file_name(identifier)
+    path = place_of(store, "maps", identifier, urls.map_file_name(identifier))
     return Wanted(identifier, "map", urls.map_urls(settings, identifier), path)
 
 
 def wanted_model(identifier: str, settings: ArchiveSettings, store: Path) -> Wanted:
-    """Return what to fetch for a model: STORE/archive/models/5NI1.cif.gz."""
+    """Return what to fetch for a model: STORE/archive/models/NI/5NI1.cif.gz."""
     identifier = urls.pdb_id(identifier)
-    path = store / "archive" / "models" / urls.model_file_name(identifier)
+    path = place_of(store, "models", identifier, urls.model_file_name(identifier))
     return Wanted(identifier, "model", urls.model_urls(settings, identifier), path)
 
 

@@ -8,7 +8,7 @@ from typing import Literal
 from cryosamu.archive import urls
 from cryosamu.archive.answers import EmdbEntry, check_answer
 from cryosamu.archive.client import ArchiveClient, RefusalError
-from cryosamu.archive.fetch import Wanted
+from cryosamu.archive.fetch import Wanted, place_of
 from cryosamu.archive.record import FetchRecord
 from cryosamu.config import ArchiveSettings
 
@@ -18,8 +18,8 @@ _KINDS: tuple[Literal["half_map_1", "half_map_2"], ...] = ("half_map_1", "half_m
 def wanted_half_maps(client: ArchiveClient, identifier: str, store: Path) -> list[Wanted]:
     """Ask for an entry's record and return what to fetch for its half maps.
 
-    They go to STORE/archive/half_maps/emd_3488_half_map_1.map.gz, whatever the record calls them:
-    a record that names another entry's file cannot put it in that one's place.
+    They go to STORE/archive/half_maps/88/emd_3488_half_map_1.map.gz, whatever the record calls
+    them: a record that names another entry's file cannot put it in that one's place.
 
     Raises
     ------
@@ -49,13 +49,12 @@ def failed_half_maps(
 def _wanted(
     settings: ArchiveSettings, identifier: str, names: list[str], store: Path
 ) -> list[Wanted]:
-    folder = store / "archive" / "half_maps"
     return [
         Wanted(
             identifier,
             kind,
             urls.half_map_urls(settings, identifier, name),
-            folder / _file_name(identifier, kind),
+            place_of(store, "half_maps", identifier, _file_name(identifier, kind)),
         )
         for kind, name in zip(_KINDS, names, strict=True)
     ]

@@ -30,8 +30,9 @@ class Receipt(BaseModel):
 
 
 def receipt_path(file: Path) -> Path:
-    """Return where a file's receipt lies: beside the folder of its kind."""
-    return file.parent.parent / "receipts" / f"{file.name}.json"
+    """Return where a file's receipt lies: STORE/archive/receipts/88/emd_3488.map.gz.json."""
+    folder = file.parent
+    return folder.parents[1] / "receipts" / folder.name / f"{file.name}.json"
 
 
 def write_receipt(

@@ -10,12 +10,20 @@ import typer
 from cryosamu.cli.curate_lock import curate_lock, curate_unlock, curate_update, curate_verify
 from cryosamu.cli.curate_story import curate, curate_funnel
 from cryosamu.cli.options import ConfigOption, application
-from cryosamu.cli.records import FetchesOption, MeasurementsOption
+from cryosamu.cli.records import FetchesOption, MeasurementsOption, MembersOption, WorkersOption
 from cryosamu.cli.repair import curate_repair
 
 if TYPE_CHECKING:
     import pandas as pd
 
+WorkOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FOLDER",
+        help="Write work lists for the next step here: 00.jsonl, 01.jsonl …, as many as "
+        "`shards.candidates` says.",
+    ),
+]
 CatalogueArgument = Annotated[Path, typer.Argument(help="Table of candidates (Parquet).")]
 OutputOption = Annotated[Path, typer.Option("-o", "--output", help="Where the result goes.")]
 
@@ -43,31 +51,29 @@ def register(root: typer.Typer) -> None:
 def curate_metadata(
     catalogue: CatalogueArgument,
     output: OutputOption,
-    model_lists: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FOLDER", help="Write lists of the models to fetch here: 0.txt, 1.txt …"
-        ),
-    ] = None,
+    work: WorkOption = None,
     config: ConfigOption = None,
 ) -> None:
     """Judge what the archive says: method, resolution, polymers, fitted model, map size.
 
-    Example: `cryosamu curate metadata catalogue.parquet -o metadata.parquet --model-lists lists`
+    The work lists name the models to fetch.
+
+    Example: `cryosamu curate metadata catalogue.parquet -o metadata.parquet --work work`
     """
-    from cryosamu.archive.lists import write_lists
     from cryosamu.config import read_config
     from cryosamu.curation.entry import entries_of
     from cryosamu.curation.stages import judge_metadata, survivors
+    from cryosamu.shards import write_work
     from cryosamu.tables import CATALOGUE, DECISIONS, read_table, write_table
 
     settings = read_config(config)
     entries = entries_of(read_table(catalogue, CATALOGUE))
     limit = settings.archive.maximum_map_gigabytes
     decisions = judge_metadata(entries, settings.curation, limit)
-    if model_lists is not None:
-        models = [entry.pdb_id for entry in survivors(entries, decisions).values() if entry.pdb_id]
-        write_lists(model_lists, models, settings.archive.model_lists)
+    if work is not None:
+        models = {entry.pdb_id for entry in survivors(entries, decisions).values()} - {None}
+        members = ({"pdb_id": model} for model in models)
+        write_work(work, members, settings.shards.candidates, by="pdb_id")
     write_table(output, decisions, DECISIONS)
     _show_funnel(decisions)
 
@@ -80,24 +86,34 @@ def curate_models(
         Path, typer.Option(help="Where the components of similar entries go (Parquet).")
     ],
     output: OutputOption,
-    threads: Annotated[int, typer.Option(help="Threads of the clustering.", min=1)] = 1,
+    work: WorkOption = None,
+    threads: Annotated[
+        int,
+        typer.Option(help="Models read at a time; threads of the clustering.", min=1),
+    ] = 1,
     config: ConfigOption = None,
 ) -> None:
     """Judge the models: composition, completeness; then keep the best of similar entries.
 
-    The number of threads does not change the result. Temporary files go beside the output.
+    The work lists name the entries whose maps are to be fetched and measured, with resolution,
+    model and checksum. The number of threads does not change the result. Temporary files go
+    beside the output.
 
     Example: `cryosamu curate models catalogue.parquet --decisions metadata.parquet
     --fetches fetches -o models.parquet --clusters clusters.parquet`
     """
+    from dataclasses import asdict
+
     from cryosamu.cli.records import read_fetched
     from cryosamu.config import read_config
     from cryosamu.curation.entry import entries_of
+    from cryosamu.curation.measuring import candidates_of
     from cryosamu.curation.stages import judge_models, survivors
     from cryosamu.errors import CryosamuError
+    from cryosamu.shards import write_work
     from cryosamu.tables import CATALOGUE, CLUSTERS, DECISIONS, read_table, write_table
 
-    settings = read_config(config).curation
+    settings = read_config(config)
     entries = entries_of(read_table(catalogue, CATALOGUE))
     passed = survivors(entries, read_table(decisions, DECISIONS))
     fetched = read_fetched(fetches, "model")
@@ -105,37 +121,40 @@ def curate_models(
         raise CryosamuError(
             f"{fetches[0]}: holds no fetch of a model; run `cryosamu fetch models`."
         )
-    judged, components = judge_models(passed, fetched, settings, threads, output.parent)
+    judged, components = judge_models(passed, fetched, settings.curation, threads, output.parent)
+    if work is not None:
+        candidates = candidates_of(survivors(passed, judged).values(), fetched)
+        write_work(work, map(asdict, candidates), settings.shards.candidates)
     write_table(clusters, components, CLUSTERS)
     write_table(output, judged, DECISIONS)
     _show_funnel(judged)
 
 
 def curate_measure(
-    map_record: Annotated[Path, typer.Option(help="Fetch record of the map.")],
-    fetches: FetchesOption,
-    pdb_id: Annotated[str, typer.Option(help="The model, such as 5NI1.")],
-    resolution: Annotated[float, typer.Option(help="Reported resolution, Å.", min=0.1, max=1000)],
+    work: Annotated[
+        Path, typer.Argument(metavar="LIST", help="A work list of `curate models --work`.")
+    ],
+    maps: Annotated[list[Path], typer.Option(help="Tables of `fetch maps`; may be repeated.")],
+    members: MembersOption,
     output: OutputOption,
+    workers: WorkersOption = 1,
 ) -> None:
-    """Measure a map against its model: correlations, share inside the box, best pose.
+    """Measure maps against their models: correlations, share inside the box, best pose.
 
-    Numbers alone, no thresholds. A download that failed is carried on as such, with exit status 0.
+    Numbers alone, no thresholds. A download that failed is carried on as such. What was measured
+    before, from the same files, is kept.
 
-    Example: `cryosamu curate measure --map-record EMD-3488.json --fetches fetches.parquet
-    --pdb-id 5NI1 --resolution 3.2 -o measurement.json`
+    Example: `cryosamu curate measure work/00.jsonl --maps fetched.parquet --members measured
+    -o measurements.parquet`
     """
-    from cryosamu.archive.record import read_record
-    from cryosamu.archive.urls import pdb_id as full_pdb_id
     from cryosamu.cli.records import read_fetched
-    from cryosamu.curation.measurement import measure_pair, write_measurement
-    from cryosamu.errors import CryosamuError
+    from cryosamu.curation.measurement_table import write_measurements
+    from cryosamu.curation.measuring import measure_candidates, read_candidates
 
-    model = read_fetched(fetches, "model").get(full_pdb_id(pdb_id))
-    if model is None:
-        raise CryosamuError(f"{fetches[0]}: has no fetch of the model {pdb_id}; fetch it first.")
-    measurement = measure_pair(read_record(map_record), model, resolution)
-    write_measurement(output, measurement)
+    fetched = read_fetched(maps, "map")
+    made, measured = measure_candidates(read_candidates(work), fetched, members, workers)
+    write_measurements(output, measured)
+    typer.echo(f"{output}: {made.summary('pairs measured')}", err=True)
 
 
 def curate_maps(

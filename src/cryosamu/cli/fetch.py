@@ -10,6 +10,8 @@ import typer
 from cryosamu.cli.options import ConfigOption, application
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from cryosamu.archive.client import ArchiveClient
     from cryosamu.archive.fetch import Wanted
     from cryosamu.archive.record import FetchRecord
@@ -27,6 +29,12 @@ RecordOption = Annotated[
         "recorded as failed, with exit status 0.",
     ),
 ]
+WorkArgument = Annotated[
+    Path, typer.Argument(metavar="LIST", help="Work list: JSON lines that name what to fetch.")
+]
+TableOption = Annotated[
+    Path, typer.Option("--output", "-o", help="The table of what became of each (Parquet).")
+]
 RefreshOption = Annotated[
     bool,
     typer.Option(
@@ -41,6 +49,7 @@ def register(root: typer.Typer) -> None:
     group.command("map")(fetch_map)
     group.command("model")(fetch_model)
     group.command("models")(fetch_models)
+    group.command("maps")(fetch_maps)
     group.command("half-maps")(fetch_half_maps)
     root.add_typer(group, name="fetch")
 
@@ -87,37 +96,41 @@ def fetch_model(
 
 
 def fetch_models(
-    models: Annotated[
-        Path, typer.Argument(metavar="LIST", help="Text file with one PDB id a line.")
-    ],
-    output: Annotated[
-        Path, typer.Option("--output", "-o", help="The table of what became of each (Parquet).")
-    ],
+    work: WorkArgument,
+    output: TableOption,
     store: StoreOption = Path("store"),
     refresh: RefreshOption = False,
     config: ConfigOption = None,
 ) -> None:
-    """Download a list of models in one go.
+    """Download a list of models in one go: each line names one, such as {"pdb_id": "5NI1"}.
 
     A model that the archive does not give is a failed row of the table, with the reason, and does
     not stop the others; it is asked for again whenever the command is called. An archive that
     stops answering is an error, and no table is written; what was downloaded stays.
 
-    Example: `cryosamu fetch models list.txt -o fetches.parquet`
+    Example: `cryosamu fetch models list.jsonl -o fetches.parquet`
     """
-    from cryosamu.archive.bulk import fetch_all
-    from cryosamu.archive.client import ArchiveClient
     from cryosamu.archive.fetch import wanted_model
-    from cryosamu.archive.lists import read_list
-    from cryosamu.archive.record import write_fetches
-    from cryosamu.config import read_config
 
-    settings = read_config(config).archive
-    wanted = [wanted_model(one, settings, store) for one in read_list(models)]
-    with ArchiveClient(settings, store) as client:
-        outcome = fetch_all(client, wanted, refresh)
-    write_fetches(output, outcome.records)
-    typer.echo(f"{output}: {outcome.summary()}", err=True)
+    _fetch_list(work, "pdb_id", wanted_model, output, store, refresh, config)
+
+
+def fetch_maps(
+    work: WorkArgument,
+    output: TableOption,
+    store: StoreOption = Path("store"),
+    refresh: RefreshOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Download a list of main maps in one go: each line names one, such as {"emdb_id": "EMD-3488"}.
+
+    As `fetch models`: a refusal is a failed row, an outage is an error, what was downloaded stays.
+
+    Example: `cryosamu fetch maps list.jsonl -o fetches.parquet`
+    """
+    from cryosamu.archive.fetch import wanted_map
+
+    _fetch_list(work, "emdb_id", wanted_map, output, store, refresh, config)
 
 
 def fetch_half_maps(
@@ -152,6 +165,37 @@ def fetch_half_maps(
             outcomes = [_fetch_one(client, one, refresh, keep_failure=keep) for one in wanted]
     if record is not None:
         write_records(record, outcomes)
+
+
+def _fetch_list(
+    work: Path,
+    column: str,
+    wanted_of: Callable[[str, ArchiveSettings, Path], Wanted],
+    output: Path,
+    store: Path,
+    refresh: bool,
+    config: Path | None,
+) -> None:
+    """Fetch what the lines of a work list name, each once, and write the table."""
+    from cryosamu.archive.bulk import fetch_all
+    from cryosamu.archive.client import ArchiveClient
+    from cryosamu.archive.record import write_fetches
+    from cryosamu.config import read_config
+    from cryosamu.errors import ArchiveError
+    from cryosamu.shards import read_work
+
+    settings = read_config(config).archive
+    wanted = {}
+    for number, member in enumerate(read_work(work, [column]), 1):
+        try:
+            one = wanted_of(str(member[column]), settings, store)
+        except ArchiveError as error:
+            raise ArchiveError(f"{work} line {number}: {error}") from None
+        wanted[one.identifier] = one
+    with ArchiveClient(settings, store) as client:
+        outcome = fetch_all(client, list(wanted.values()), refresh)
+    write_fetches(output, outcome.records)
+    typer.echo(f"{output}: {outcome.summary()}", err=True)
 
 
 def _fetch_alone(

@@ -13,23 +13,28 @@ if TYPE_CHECKING:
     from cryosamu.curation.measurement import FailedMeasurement, Measurement
 
 MeasurementsOption = Annotated[
-    list[Path], typer.Option(help="Measurements: files or folders; may be repeated.")
+    list[Path], typer.Option(help="Measurements: tables, or folders of them; may be repeated.")
+]
+MembersOption = Annotated[
+    Path,
+    typer.Option(help="Folder in which each is kept, so that a call that is killed loses none."),
+]
+WorkersOption = Annotated[
+    int, typer.Option(help="Processes at work at a time; they do not change the result.", min=1)
 ]
 FetchesOption = Annotated[
     list[Path],
     typer.Option(
-        help="What became of the models' fetches: tables, records, or folders of them; "
-        "may be repeated."
+        help="What became of fetches: tables, records, or folders of them; may be repeated."
     ),
 ]
 
 
 def read_measurements(paths: Iterable[Path]) -> dict[str, Measurement | FailedMeasurement]:
     """Return measurements by EMDB id."""
-    from cryosamu.curation.measurement import read_measurement
+    from cryosamu.curation.measurement_table import read_measurements as read
 
-    found = (read_measurement(path) for path in _files(paths, (".json",)))
-    return {one.emdb_id: one for one in found}
+    return {one.emdb_id: one for path in _files(paths, (".parquet",)) for one in read(path)}
 
 
 def read_fetched(paths: Iterable[Path], kind: str) -> dict[str, FetchRecord]:

@@ -1,4 +1,4 @@
-"""`cryosamu curate repair`: a misaligned model, moved to where it fits its map."""
+"""`cryosamu curate repair`: misaligned models, moved to where they fit their maps."""
 
 from __future__ import annotations
 
@@ -7,19 +7,34 @@ from typing import Annotated
 
 import typer
 
+from cryosamu.cli.records import FetchesOption, MeasurementsOption, MembersOption, WorkersOption
+
 
 def curate_repair(
-    model: Annotated[Path, typer.Argument(help="The model that was measured, mmCIF or PDB.")],
-    measurement: Annotated[Path, typer.Option(help="Measurement of `curate measure` (JSON).")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="The moved model, .cif.gz.")],
+    pairs: Annotated[Path, typer.Argument(help="Pairs, from `curate maps`.")],
+    measurements: MeasurementsOption,
+    fetches: FetchesOption,
+    members: MembersOption,
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="Table of the moved models (Parquet).")
+    ],
+    workers: WorkersOption = 1,
 ) -> None:
-    """Move a model by the rigid motion that its measurement found.
+    """Move the models of the pairs that say so by the rigid motions that were measured.
 
-    All atoms move, with their symmetry operators; the file says that it was moved and how, in the
-    category `_cryosamu_repair`.
+    All atoms move, with their symmetry operators; each file says that it was moved and how, in the
+    category `_cryosamu_repair`. The settings decide: `curation.alignment.repair`.
 
-    Example: `cryosamu curate repair 5NI1.cif.gz --measurement EMD-3488.json -o 5NI1_moved.cif.gz`
+    Example: `cryosamu curate repair pairs.parquet --measurements measurements --fetches fetches
+    --members repaired -o repaired.parquet`
     """
-    from cryosamu.curation.repair import write_repaired_model
+    from cryosamu.cli.records import read_fetched, read_measurements
+    from cryosamu.curation.repair import planned_repairs, repair_models
+    from cryosamu.tables import PAIRS, REPAIRED, read_table, write_table
 
-    write_repaired_model(model, measurement, output)
+    repairs = planned_repairs(
+        read_table(pairs, PAIRS), read_measurements(measurements), read_fetched(fetches, "model")
+    )
+    made, table = repair_models(repairs, members, workers)
+    write_table(output, table, REPAIRED)
+    typer.echo(f"{output}: {made.summary('models moved')}", err=True)

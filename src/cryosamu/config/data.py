@@ -28,7 +28,6 @@ class ArchiveSettings(Section):
     seconds_between_requests: Annotated[float, Field(ge=0, le=60)] = 0.5
     maximum_map_gigabytes: Annotated[float, Field(gt=0, le=100)] = 4.0
     retry_failed: bool = True
-    model_lists: Annotated[int, Field(ge=1, le=1000)] = 32
 
 
 class ResolutionWindow(Section):
@@ -128,5 +127,5 @@ class SplitSettings(Section):
 class ShardSettings(Section):
     """Into how many jobs the stages are divided; they change no result."""
 
-    candidates: Annotated[int, Field(ge=1, le=1000)] = 32
+    candidates: Annotated[int, Field(ge=1, le=500)] = 32
     pairs: Annotated[int, Field(ge=1, le=1000)] = 16

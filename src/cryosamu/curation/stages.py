@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -30,6 +30,7 @@ from cryosamu.curation.measurement import FailedMeasurement, Measurement
 from cryosamu.errors import ArchiveError, CryosamuError
 from cryosamu.structure.model import read_model
 from cryosamu.tables import CLUSTERS, DECISIONS, PAIRS
+from cryosamu.workers import in_processes
 
 
 @dataclass
@@ -49,10 +50,9 @@ class Ledger:
         return all(self.note(entry, one.name, one.judge(candidate)) for one in filters)
 
     def gather(
-        self, entry: Entry, name: str, reason: str, source: Callable[[], Evidence]
+        self, entry: Entry, name: str, reason: str, evidence: Evidence | Failure
     ) -> Evidence | None:
-        """Return what `source` gives and note a keep with `reason`, or note why it failed."""
-        evidence = attempt(source)
+        """Return the evidence and note a keep with `reason`, or note why there is none."""
         if isinstance(evidence, Failure):
             self.note(entry, name, Decision("fail", None, None, evidence.sentence))
             return None
@@ -109,8 +109,10 @@ def judge_models(
         Those that the metadata let through.
     records
         PDB id to what became of its download.
-    threads, folder
-        Of the clustering, which writes its temporary files there; neither changes the result.
+    threads
+        Models read at a time, and threads of the clustering; they do not change the result.
+    folder
+        Where the clustering writes its temporary files.
 
     Returns
     -------
@@ -120,11 +122,12 @@ def judge_models(
     ledger = Ledger()
     filters = model_filters(settings)
     passed: dict[str, ModelFacts] = {}
-    for entry in tqdm(entries.values(), desc="models", unit="model", disable=None):
-        facts = ledger.gather(
-            entry, "model_file", "Its model was fetched and read.",
-            partial(_facts_of, entry, records),
-        )  # fmt: skip
+    described = in_processes(
+        _describe, [(entry, records.get(entry.pdb_id or "")) for entry in entries.values()], threads
+    )
+    bar = tqdm(described, desc="models", total=len(entries), unit="model", disable=None)
+    for entry, evidence in zip(entries.values(), bar, strict=True):
+        facts = ledger.gather(entry, "model_file", "Its model was fetched and read.", evidence)
         if facts is not None and ledger.judge(entry, facts, filters):
             passed[entry.emdb_id] = facts
     members = cluster_entries(
@@ -141,8 +144,11 @@ def judge_models(
     return ledger.table(), _clusters_table(members.values())
 
 
-def _facts_of(entry: Entry, records: Mapping[str, FetchRecord]) -> ModelFacts:
-    record = records.get(entry.pdb_id or "")
+def _describe(work: tuple[Entry, FetchRecord | None]) -> ModelFacts | Failure:
+    return attempt(partial(_facts_of, *work))
+
+
+def _facts_of(entry: Entry, record: FetchRecord | None) -> ModelFacts:
     if record is None:
         raise ArchiveError(f"There is no record of a download of its model, {entry.pdb_id}.")
     return describe_model(read_model(fetched_path(record)), entry.deposited_residues)
@@ -193,10 +199,9 @@ def judge_maps(
     filters, alignment = map_filters(settings), AlignmentFilter(settings.alignment)
     passed: dict[str, dict[str, object]] = {}
     for entry in entries.values():
-        measured = ledger.gather(
-            entry, "measurement", "Its map was fetched and measured against its model.",
-            partial(_measurement_of, entry, measurements),
-        )  # fmt: skip
+        evidence = attempt(partial(_measurement_of, entry, measurements))
+        told = "Its map was fetched and measured against its model."
+        measured = ledger.gather(entry, "measurement", told, evidence)
         if measured is not None and ledger.judge(entry, measured, filters):
             passed[entry.emdb_id] = {
                 "emdb_id": entry.emdb_id,

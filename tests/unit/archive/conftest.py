@@ -93,7 +93,7 @@ def bring(hostile, client_for, tmp_path) -> Callable[..., Fetched]:
 @pytest.fixture
 def place(tmp_path) -> Path:
     """Return where `bring` puts the map."""
-    return tmp_path / "store" / "archive" / "maps" / "emd_0093.map.gz"
+    return tmp_path / "store" / "archive" / "maps" / "93" / "emd_0093.map.gz"
 
 
 @pytest.fixture

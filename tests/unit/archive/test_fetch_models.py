@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import signal
 import time
 
@@ -49,10 +50,10 @@ def fetch_models(archive_of_models, start, config_file, tmp_path):
     """Return a function that starts the command on a list of all names, in disorder."""
 
     def run(*more):
-        lines = [*reversed(NAMES), "", " 1abc "]
-        (tmp_path / "list.txt").write_text("\n".join(lines))
+        lines = [json.dumps({"pdb_id": name}) for name in [*reversed(NAMES), " 1abc "]]
+        (tmp_path / "list.jsonl").write_text("\n".join(lines))
         options = ("--config", config_file(archive_of_models.url), "-o", "fetches.parquet", *more)
-        return start("fetch", "models", "list.txt", *options)
+        return start("fetch", "models", "list.jsonl", *options)
 
     return run
 
@@ -128,20 +129,39 @@ def test_an_outage_is_an_error_and_no_table(fetch_models, archive_of_models, tmp
     assert err.count("failed") == 2
     assert "502 (Bad Gateway) after 2 tries; run again later" in err.splitlines()[-1]
     assert not (tmp_path / "fetches.parquet").exists()
-    assert len(list((tmp_path / "store" / "archive" / "models").iterdir())) == 3
+    assert len(list((tmp_path / "store" / "archive" / "models").glob("*/*"))) == 3
 
 
 def test_a_list_that_is_none_is_named_with_its_line(start, tmp_path):
-    (tmp_path / "list.txt").write_text("1ABC\n\n../x\n")
-    code, err = finish(start("fetch", "models", "list.txt", "-o", "f.parquet"))
+    (tmp_path / "list.jsonl").write_text('{"pdb_id": "1ABC"}\n{"pdb_id": "../x"}\n')
+    code, err = finish(start("fetch", "models", "list.jsonl", "-o", "f.parquet"))
     assert (code, err) == (
-        1, "cryosamu: list.txt line 3: '../x' is not a PDB id; write it like 5NI1.\n"
+        1, "cryosamu: list.jsonl line 2: '../x' is not a PDB id; write it like 5NI1.\n"
     )  # fmt: skip
 
 
+def test_maps_are_fetched_by_the_same_means(start, archive_of_models, config_file, tmp_path):
+    path = "{}/pub/databases/emdb/structures/EMD-{}/map/emd_{}.map.gz"
+    data = DATA["1ABC"]
+    archive_of_models.behaviours[path.format("ftp.ebi.ac.uk", "0093", "0093")] = [give(data)]
+    lines = [{"emdb_id": "EMD-3488", "resolution": 4}, {"emdb_id": "EMD-0093", "resolution": 5}]
+    (tmp_path / "list.jsonl").write_text("\n".join(json.dumps(line) for line in lines))
+    options = ("--config", config_file(archive_of_models.url), "-o", "f.parquet")
+    code, err = finish(start("fetch", "maps", "list.jsonl", *options))
+    assert code == 0
+    assert "f.parquet: 1 fetched, 0 already in the store, 1 failed\n" in err
+    held, lost = read_fetches(tmp_path / "f.parquet")
+    assert (held.id, held.kind, held.path) == (
+        "EMD-0093", "map", "store/archive/maps/93/emd_0093.map.gz"
+    )  # fmt: skip
+    assert (tmp_path / held.path).read_bytes() == data
+    assert (lost.id, lost.status) == ("EMD-3488", "failed")
+    assert "404 (Not Found)" in lost.error
+
+
 def test_an_empty_list_gives_an_empty_table(start, tmp_path):
-    (tmp_path / "list.txt").write_text("")
-    code, err = finish(start("fetch", "models", "list.txt", "-o", "f.parquet"))
+    (tmp_path / "list.jsonl").write_text("")
+    code, err = finish(start("fetch", "models", "list.jsonl", "-o", "f.parquet"))
     assert (code, err) == (0, "f.parquet: 0 fetched, 0 already in the store, 0 failed\n")
     assert read_fetches(tmp_path / "f.parquet") == []
 

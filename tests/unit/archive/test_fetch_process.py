@@ -34,7 +34,7 @@ def fetch_map(start, hostile, config_file):
 
 @pytest.fixture
 def place(tmp_path):
-    return tmp_path / "store" / "archive" / "maps" / "emd_3488.map.gz"
+    return tmp_path / "store" / "archive" / "maps" / "88" / "emd_3488.map.gz"
 
 
 def finish(process):
@@ -84,7 +84,7 @@ def test_a_failed_record_is_tried_again_and_a_good_one_is_not(fetch_map, hostile
     code, err = finish(fetch_map("--record", "r.json"))
     assert (code, err) == (0, f"fetched EMD-3488 map ({len(DATA)} bytes)\n")
     first = (tmp_path / "r.json").read_bytes()
-    assert json.loads(first)["path"] == "store/archive/maps/emd_3488.map.gz"
+    assert json.loads(first)["path"] == "store/archive/maps/88/emd_3488.map.gz"
 
     asked = len(hostile.requests)
     code, err = finish(fetch_map("--record", "r.json"))
@@ -120,15 +120,15 @@ def test_a_disk_that_fills_up_stops_a_list_without_a_table(start, hostile, confi
     model = "files.rcsb.org/download/{}.cif.gz"
     hostile.behaviours[model.format("1ABC")] = [give(gzip.compress(b"small"))]
     hostile.behaviours[model.format("2ABC")] = [give(DATA)]
-    (tmp_path / "list.txt").write_text("1ABC\n2ABC\n")
+    (tmp_path / "list.jsonl").write_text('{"pdb_id": "1ABC"}\n{"pdb_id": "2ABC"}\n')
     limited = ("bash", "-c", 'ulimit -f 100; exec "$@"', "bash")
     options = ("--config", config_file(hostile.url), "-o", "fetches.parquet")
-    code, err = finish(start("fetch", "models", "list.txt", *options, through=limited))
+    code, err = finish(start("fetch", "models", "list.jsonl", *options, through=limited))
     assert (code, err.count("\n")) == (1, 1)
     assert "2ABC.cif.gz.part: could not be written" in err
     assert not (tmp_path / "fetches.parquet").exists()
     models = tmp_path / "store" / "archive" / "models"
-    assert [file.name for file in models.iterdir()] == ["1ABC.cif.gz"]
+    assert [file.name for file in models.glob("*/*")] == ["1ABC.cif.gz"]
 
 
 def test_two_processes_on_one_map_download_it_once(fetch_map, hostile, place, tmp_path):
@@ -160,7 +160,8 @@ def test_half_maps_with_and_without_their_record(start, hostile, config_file, tm
     assert [
         (one["kind"], one["path"]) for one in json.loads((tmp_path / "r.json").read_text())
     ] == [
-        (f"half_map_{n}", f"store/archive/half_maps/emd_3488_half_map_{n}.map.gz") for n in (1, 2)
+        (f"half_map_{n}", f"store/archive/half_maps/88/emd_3488_half_map_{n}.map.gz")
+        for n in (1, 2)
     ]
 
 

@@ -27,7 +27,7 @@ MARKS = {"ETag": '"old"', "Last_Modified": "Wed, 04 Mar 2020 00:00:00 GMT"}
 
 @pytest.fixture
 def receipt(tmp_path):
-    return tmp_path / "store" / "archive" / "receipts" / "emd_0093.map.gz.json"
+    return tmp_path / "store" / "archive" / "receipts" / "93" / "emd_0093.map.gz.json"
 
 
 def test_what_is_in_the_store_is_not_asked_for_again(hostile, bring):
@@ -203,7 +203,7 @@ def test_half_maps_are_fetched_by_the_names_in_the_record(hostile, halves, tmp_p
     fetched = halves()
     assert [one.record.kind for one in fetched] == ["half_map_1", "half_map_2"]
     assert {one.record.id for one in fetched} == {"EMD-0093"}
-    folder = tmp_path / "archive" / "half_maps"
+    folder = tmp_path / "archive" / "half_maps" / "93"
     for number, data in enumerate(HALVES, 1):
         assert (folder / f"emd_0093_half_map_{number}.map.gz").read_bytes() == data
 
@@ -234,7 +234,7 @@ def test_another_entrys_half_map_does_not_take_its_place(hostile, halves, tmp_pa
         path = f"ftp.ebi.ac.uk/{FOLDER}/other/emd_0094_half_map_{number}.map.gz"
         hostile.behaviours[path] = [give(data)]
     halves()
-    stored = sorted(file.name for file in (tmp_path / "archive" / "half_maps").iterdir())
+    stored = sorted(file.name for file in (tmp_path / "archive" / "half_maps" / "93").iterdir())
     assert stored == ["emd_0093_half_map_1.map.gz", "emd_0093_half_map_2.map.gz"]
 
 

@@ -42,7 +42,8 @@ class Run:
     def point_to(self, url: str) -> None:
         (self.folder / "config.yaml").write_text(
             f"archive: {{mirror_root: '{url}', retries: 4, seconds_between_requests: 0,"
-            " timeout_seconds: 1, maximum_map_gigabytes: 0.02, model_lists: 1}\n"
+            " timeout_seconds: 1, maximum_map_gigabytes: 0.02}\n"
+            "shards: {candidates: 1}\n"
             "curation: {resolution: {minimum: 3, maximum: 8}}\n"
         )
 
@@ -62,10 +63,10 @@ class Run:
         return self("catalogue", "-o", "catalogue.parquet")
 
     def fetch_models(self) -> tuple[int, str]:
-        return self("fetch", "models", "lists/0.txt", "-o", "fetches.parquet")
+        return self("fetch", "models", "lists/0.jsonl", "-o", "fetches.parquet")
 
     def judge_metadata(self) -> tuple[int, str]:
-        options = ("-o", "metadata.parquet", "--model-lists", "lists")
+        options = ("-o", "metadata.parquet", "--work", "lists")
         return self("curate", "metadata", "catalogue.parquet", *options)
 
     def judge_models(self) -> tuple[int, str]:

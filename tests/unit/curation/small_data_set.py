@@ -11,7 +11,7 @@ from cryosamu.cli import curate
 from cryosamu.cli.options import application
 from cryosamu.config import Config
 from cryosamu.curation.entry import entries_of
-from cryosamu.curation.measurement import write_measurement
+from cryosamu.curation.measurement_table import write_measurements
 from cryosamu.curation.stages import judge_maps, judge_metadata, survivors
 from cryosamu.errors import CryosamuError
 from cryosamu.tables import CATALOGUE, DECISIONS, SPLIT, read_table, write_table
@@ -103,7 +103,7 @@ def build(folder):
         measured[emdb_id] = measurement(
             emdb_id, pdb_id, correlation, resolution, (a_map.sha256, model.sha256)
         )
-        write_measurement(folder / "measurements" / f"{emdb_id}.json", measured[emdb_id])
+    write_measurements(folder / "measurements" / "0.parquet", measured.values())
     write_fetches(folder / "models" / "0.parquet", models)
     passed = survivors(entries, metadata)
     components = {key: key for key in passed}

@@ -1,6 +1,7 @@
 """The commands from catalogue to split, as a person or the workflow calls them."""
 
-import json
+import shutil
+from pathlib import Path
 
 import gemmi
 import numpy as np
@@ -10,10 +11,11 @@ import typer.testing
 from real_proteins import PROTEINS
 from tiny_pairs import failed_record, moved, record_of, simulated_map, two_helices, write_cif
 
-from cryosamu.archive.record import write_record
+from cryosamu.archive.record import read_record, write_fetches, write_record
 from cryosamu.cli import curate, split
 from cryosamu.cli.options import application
 from cryosamu.errors import CryosamuError
+from cryosamu.shards import read_work
 from cryosamu.tables import CATALOGUE, CLUSTERS, DECISIONS, PAIRS, SPLIT, read_table, write_table
 from cryosamu.volume.io import write_map
 
@@ -32,7 +34,9 @@ SEQUENCES = {
     "9DDD": ("green fluorescent protein", "green fluorescent protein"),
     "9EEE": ("hen lysozyme", "SUMO1"),
 }
-SETTINGS = "curation: {completeness: {minimum: 0.1}, correlation: {minimum: 0.3}}"
+SETTINGS = (
+    "shards: {candidates: 3}\ncuration: {completeness: {minimum: 0.1}, correlation: {minimum: 0.3}}"
+)
 
 
 def run(*arguments):
@@ -94,28 +98,31 @@ def relative(record):
     return record.model_copy(update={"path": f"store/{record.path.rsplit('/', 1)[1]}"})
 
 
-def measure(emdb_id, pdb_id, resolution):
-    run(
-        *("curate", "measure", "--map-record", f"records/maps/{emdb_id}.json"),
-        *("--fetches", "records/models", "--pdb-id", pdb_id, "--resolution", resolution),
-        *("-o", f"measurements/{emdb_id}.json"),
-    )
+def measure():
+    """Write what became of the maps as tables, and measure each work list."""
+    records = [read_record(path) for path in sorted(Path("records/maps").iterdir())]
+    write_fetches("maps.parquet", records)
+    return [
+        run(
+            *("curate", "measure", path, "--maps", "maps.parquet", "--members", "members"),
+            *("-o", f"measurements/{path.stem}.parquet"),
+        ).stderr
+        for path in sorted(Path("work").iterdir())
+    ]
 
 
 def whole_curation():
     config = ("--config", "settings.yaml")
     run(
         *("curate", "metadata", "catalogue.parquet", "-o", "metadata.parquet"),
-        *("--model-lists", "lists", *config),
+        *("--work", "lists", *config),
     )
     run(
         *("curate", "models", "catalogue.parquet", "--decisions", "metadata.parquet"),
         *("--fetches", "records/models", "-o", "models.parquet"),
-        *("--clusters", "clusters.parquet", *config),
+        *("--clusters", "clusters.parquet", "--work", "work", *config),
     )
-    for emdb_id, pdb_id, foreign, _, resolution in CANDIDATES:
-        if not foreign:
-            measure(emdb_id, pdb_id, resolution)
+    measure()
     return run(
         *("curate", "maps", "catalogue.parquet", "--decisions", "metadata.parquet"),
         *("--decisions", "models.parquet", "--clusters", "clusters.parquet"),
@@ -137,8 +144,10 @@ def test_from_catalogue_to_split(folder):
     }
     assert ends.loc["EMD-0105", "reason"] == "files.example/a.map.gz: 404, not there."
     assert ends.loc["EMD-0102", "value"] == pytest.approx(np.sqrt(9**2 + 6**2 + 12**2), abs=0.5)
-    listed = sorted("".join(path.read_text() for path in (folder / "lists").iterdir()).split())
-    assert listed == ["9AAA", "9BBB", "9DDD", "9EEE"]  # not 9CCC: the metadata told enough
+    listed = [row["pdb_id"] for path in Path("lists").iterdir() for row in read_work(path, [])]
+    # Not 9CCC: the metadata told enough.
+    assert sorted(listed) == ["9AAA", "9BBB", "9DDD", "9EEE"]
+    assert len(list(Path("work").iterdir())) == len(list(Path("lists").iterdir())) == 3
     pairs = read_table("pairs.parquet", PAIRS)
     assert list(pairs["emdb_id"]) == ["EMD-0101", "EMD-0104"]
     assert list(pairs["simulated"]) == [True, True]
@@ -162,8 +171,7 @@ def test_a_changed_threshold_needs_no_new_measurement(folder):
     before = {path: path.read_bytes() for path in (folder / "measurements").iterdir()}
     (folder / "settings.yaml").write_text(SETTINGS.replace("0.3", "0.999"))
     (folder / "store" / "EMD-0101.map.gz").unlink()
-    for path, content in before.items():
-        assert json.loads(content)["emdb_id"] == path.stem
+    assert len(before) == 3
     run(
         *("curate", "maps", "catalogue.parquet", "--decisions", "metadata.parquet"),
         *("--decisions", "models.parquet", "--clusters", "clusters.parquet"),
@@ -188,21 +196,50 @@ def test_the_same_inputs_give_the_same_bytes(folder):
         (("curate", "metadata", "settings.yaml", "-o", "x"), "is not a Parquet table"),
         (("split", "catalogue.parquet", "-o", "x"), "is another table, or of an earlier version"),
         (
-            ("curate", "measure", "--map-record", "settings.yaml", "--fetches",
-             "settings.yaml", "--pdb-id", "9AAA", "--resolution", "5", "-o", "x"),
-            "is not a fetch record",
-        ),
-        (
-            ("curate", "measure", "--map-record", "settings.yaml", "--fetches",
-             "records/models", "--pdb-id", "9zzz", "--resolution", "5", "-o", "x"),
-            "has no fetch of the model 9zzz",
+            ("curate", "measure", "none.jsonl", "--maps", "empty", "--members", "m", "-o", "x"),
+            "this work list does not exist",
         ),
     ],
-)  # fmt: skip
+)
 def test_wrong_files_are_one_sentence_and_leave_nothing(folder, arguments, sentence):
+    (folder / "empty").mkdir()
     with pytest.raises(CryosamuError, match=sentence):
         run(*arguments)
     assert not (folder / "x").exists()
+
+
+def test_only_new_and_changed_pairs_are_measured(folder):
+    whole_curation()
+    tables = sorted(Path("measurements").iterdir())
+    before = [path.read_bytes() for path in tables]
+    lines = {path: path.read_text() for path in Path("work").iterdir()}
+    (path,) = (path for path, text in lines.items() if "EMD-0104" in text)
+    others = lines[path].count("\n") - 1
+    path.write_text(lines[path].replace('"resolution": 5.5', '"resolution": 5.6'))
+    told = "".join(measure())
+    assert f": 1 pairs measured, {others} kept" in told
+    assert told.count(": 0 pairs measured") == 2
+    assert [path.read_bytes() for path in tables] != before
+    path.write_text(lines[path])
+    measure()
+    assert [path.read_bytes() for path in tables] == before
+
+
+def test_another_file_than_was_fetched_is_not_measured(folder):
+    whole_curation()
+    shutil.rmtree("members")
+    store = Path("store/EMD-0104.map.gz")
+    store.write_bytes(store.read_bytes() + b"more")
+    with pytest.raises(CryosamuError, match=r"EMD-0104\.map\.gz: is not the map that"):
+        measure()
+
+
+def test_a_map_that_nobody_asked_for_is_said(folder):
+    whole_curation()
+    (line,) = (path for path in Path("work").iterdir() if "EMD-0104" in path.read_text())
+    write_fetches("none.parquet", [])
+    with pytest.raises(CryosamuError, match="its map was not fetched"):
+        run("curate", "measure", line, "--maps", "none.parquet", "--members", "m", "-o", "x")
 
 
 def test_what_belongs_elsewhere_is_no_data_set_of_losses(folder):

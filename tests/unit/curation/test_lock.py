@@ -8,7 +8,8 @@ from small_data_set import PAIRS_KEPT, RECORDS, fetched, invoke, lock, run
 from test_map_filters import MOVED
 
 from cryosamu.archive.record import read_fetches, write_fetches, write_record
-from cryosamu.curation.measurement import FailedMeasurement, read_measurement, write_measurement
+from cryosamu.curation.measurement import FailedMeasurement
+from cryosamu.curation.measurement_table import read_measurements, write_measurements
 from cryosamu.errors import CryosamuError
 from cryosamu.tables import CATALOGUE, DECISIONS, SPLIT, read_table, write_table
 
@@ -121,26 +122,36 @@ def test_a_model_that_is_missing_is_named(finished):
     assert line.startswith("EMD-1202 model 9BBB: expected a fetched file")
 
 
-def remeasured(finished, **changes):
-    path = finished / "measurements" / "EMD-0201.json"
-    write_measurement(path, read_measurement(path).model_copy(update=changes))
+def measured():
+    return {one.emdb_id: one for one in read_measurements("measurements/0.parquet")}
+
+
+def remeasured(**changes):
+    before = measured()
+    before["EMD-0201"] = before["EMD-0201"].model_copy(update=changes)
+    write_measurements("measurements/0.parquet", before.values())
+
+
+def forget_measurement():
+    others = [one for key, one in measured().items() if key != "EMD-0201"]
+    write_measurements("measurements/0.parquet", others)
 
 
 def test_numbers_agree_within_the_tolerance(finished):
-    before = read_measurement("measurements/EMD-0201.json")
-    remeasured(finished, correlation_best=0.61009)
+    before = measured()["EMD-0201"]
+    remeasured(correlation_best=0.61009)
     verify()
-    remeasured(finished, correlation_best=0.61011)
+    remeasured(correlation_best=0.61011)
     assert fails(finished) == ["EMD-0201 correlation_best: expected 0.61, found 0.61011"]
     verify("--tolerance", "0.001")
-    remeasured(finished, correlation_best=0.61, resolved_volumes=500.04)  # a share of its size
+    remeasured(correlation_best=0.61, resolved_volumes=500.04)  # a share of its size
     verify()
-    remeasured(finished, resolved_volumes=500.0, shift=(0.1, -0.2, 0.019))
+    remeasured(resolved_volumes=500.0, shift=(0.1, -0.2, 0.019))
     verify()  # where a search ends is not exact
-    remeasured(finished, shift=(0.1, -0.2, 5.0))
+    remeasured(shift=(0.1, -0.2, 5.0))
     assert fails(finished) == ["EMD-0201 shift: expected [0.1, -0.2, 0.0], found [0.1, -0.2, 5.0]"]
     moved = before.motion.model_copy(update={"translation": (0.1, -0.2, 0.5)})
-    remeasured(finished, shift=before.shift, motion=moved, cc_box=None, repaired=MOVED)
+    remeasured(shift=before.shift, motion=moved, cc_box=None, repaired=MOVED)
     assert fails(finished) == [
         "EMD-0201 cc_box: expected 0.7, found None",
         "EMD-0201 motion.translation: expected [0.1, -0.2, 0.0], found [0.1, -0.2, 0.5]",
@@ -152,18 +163,19 @@ def test_numbers_agree_within_the_tolerance(finished):
 
 
 def test_a_measurement_of_other_files_or_none_is_named(finished):
-    remeasured(finished, map_sha256="0" * 64)
+    remeasured(map_sha256="0" * 64)
     (line,) = fails(finished)
     assert line.startswith("EMD-0201 measurement of map sha256: expected ")
-    remeasured(finished, pdb_id="9ZZZ")
+    remeasured(pdb_id="9ZZZ")
     assert fails(finished) == ["EMD-0201 measurement model: expected 9AAA, found 9ZZZ"]
+    others = measured()
     failed = FailedMeasurement(
         emdb_id="EMD-0201", pdb_id="9AAA", error="It is no map.", resolution=4.2,
         map_sha256=None, model_sha256=None,
     )  # fmt: skip
-    write_measurement(finished / "measurements" / "EMD-0201.json", failed)
+    write_measurements("measurements/0.parquet", (others | {"EMD-0201": failed}).values())
     assert fails(finished) == ["EMD-0201 measurement: expected numbers, found It is no map."]
-    (finished / "measurements" / "EMD-0201.json").unlink()
+    forget_measurement()
     assert fails(finished) == ["EMD-0201 measurement: expected numbers, found none"]
 
 
@@ -187,11 +199,11 @@ def test_a_setting_that_differs_is_named(finished, settings, line):
 
 def test_an_incomplete_data_set_is_not_locked(finished):
     shutil.copytree(finished, finished / "whole")
-    (finished / "measurements" / "EMD-0201.json").unlink()
+    forget_measurement()
     with pytest.raises(CryosamuError, match="EMD-0201: there is no measurement"):
         lock()
     shutil.copytree(finished / "whole", finished, dirs_exist_ok=True)
-    remeasured(finished, model_sha256="0" * 64)
+    remeasured(model_sha256="0" * 64)
     with pytest.raises(CryosamuError, match="9AAA: another file was measured"):
         lock()
     shutil.copytree(finished / "whole", finished, dirs_exist_ok=True)

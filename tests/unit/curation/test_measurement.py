@@ -21,10 +21,12 @@ from cryosamu.curation.measurement import (
     read_measurement,
     write_measurement,
 )
+from cryosamu.curation.measurement_table import read_measurements, write_measurements
 from cryosamu.curation.motion import RigidMotion, move_structure
 from cryosamu.errors import CryosamuError
 from cryosamu.evaluation.correlation import map_model_correlations
 from cryosamu.structure.model import heavy_atoms, read_model
+from cryosamu.tables import MEASUREMENTS, read_table, write_table
 from cryosamu.volume.io import read_map, write_map
 
 RESOLUTION = 5.0
@@ -158,6 +160,24 @@ def test_other_json_is_refused(tmp_path):
         path.write_text(text)
         with pytest.raises(CryosamuError, match="is not a measurement of a pair"):
             read_measurement(path)
+
+
+def test_measurements_come_back_from_a_table_to_the_last_bit(files, tmp_path):
+    far = write_cif(moved(two_helices(), (300, 0, 0)), tmp_path / "9TST.cif.gz")
+    whole = measured(*files)
+    displaced = measured(files[0], far).model_copy(update={"emdb_id": "EMD-0500"})
+    assert displaced.cc_mask is None
+    assert displaced.repaired is not None
+    failed = measured(broken(tmp_path, "text"), files[1]).model_copy(update={"emdb_id": "EMD-1"})
+    write_measurements(tmp_path / "m.parquet", [whole, failed, displaced])
+    assert read_measurements(tmp_path / "m.parquet") == [displaced, failed, whole]
+    frame = read_table(tmp_path / "m.parquet", MEASUREMENTS)
+    row = frame.set_index("emdb_id").loc["EMD-9001"]
+    assert row["rotation_xy"] == whole.motion.rotation[0][1]
+    assert row["translation_z"] == whole.motion.translation[2]
+    write_table(tmp_path / "m.parquet", frame.assign(inside=None), MEASUREMENTS)
+    with pytest.raises(CryosamuError, match="holds a row that is no measurement \\('inside'"):
+        read_measurements(tmp_path / "m.parquet")
 
 
 def test_swapped_records_are_refused(files):

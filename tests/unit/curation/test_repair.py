@@ -1,25 +1,29 @@
 """Moving models: against the matrices written out, gemmi's own expansion, and the command line."""
 
 import gzip
-import json
+from pathlib import Path
 
 import gemmi
 import numpy as np
+import pandas as pd
 import pytest
 import typer.testing
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 from test_map_filters import GOOD
-from tiny_pairs import nucleotide, sugar, two_helices, write_cif
+from tiny_pairs import nucleotide, record_of, sugar, two_helices, write_cif
 
+from cryosamu.archive.record import write_fetches
 from cryosamu.cli import curate
 from cryosamu.cli.options import application
-from cryosamu.curation.measurement import FailedMeasurement, Numbers, write_measurement
+from cryosamu.curation.measurement import FailedMeasurement, Numbers
+from cryosamu.curation.measurement_table import write_measurements
 from cryosamu.curation.motion import RigidMotion, move_structure
 from cryosamu.errors import CryosamuError
 from cryosamu.files import sha256_of
 from cryosamu.structure.model import read_model
+from cryosamu.tables import PAIRS, REPAIRED, read_table, write_table
 
 QUARTER = ((0.0, -1.0, 0.0), (1.0, 0.0, 0.0), (0.0, 0.0, 1.0))
 MOTION = RigidMotion(rotation=QUARTER, translation=(10.0, -20.0, 30.0))
@@ -101,35 +105,53 @@ def test_a_crystal_does_not_stay_one():
 
 
 @pytest.fixture
-def files(tmp_path):
-    """A model and the measurement that says how it is to be moved."""
+def files(tmp_path, monkeypatch):
+    """A pair to be repaired: its model, the table of its measurement, the fetches."""
+    monkeypatch.chdir(tmp_path)
     model = write_cif(whole_model(), tmp_path / "9TST.cif.gz")
-    measured = GOOD.model_copy(
-        update={"motion": MOTION, "repaired": NUMBERS, "model_sha256": sha256_of(model)}
-    )
-    write_measurement(tmp_path / "measured.json", measured)
-    return model, tmp_path / "measured.json", tmp_path / "moved.cif.gz"
+    write_fetches("models.parquet", [record_of("9TST", "model", model)])
+    remeasured()
+    pair = {"emdb_id": "EMD-9001", "pdb_id": "9TST", "repaired": True}
+    other = {"emdb_id": "EMD-9002", "pdb_id": "9OTH", "repaired": False}
+    frame = pd.DataFrame([pair, other]).reindex(columns=PAIRS.names)
+    write_table("pairs.parquet", frame.astype({"repaired": bool}), PAIRS)
+    return model
 
 
-def repair(model, measurement, output):
+def remeasured(**changes):
+    sums = {"model_sha256": sha256_of("9TST.cif.gz")}
+    update = {"motion": MOTION, "repaired": NUMBERS} | sums | changes
+    write_measurements("measured.parquet", [GOOD.model_copy(update=update)])
+
+
+def repair():
     root = application()
     curate.register(root)
-    arguments = ["curate", "repair", model, "--measurement", measurement, "-o", output]
-    result = typer.testing.CliRunner().invoke(root, [str(one) for one in arguments])
+    arguments = [
+        *("curate", "repair", "pairs.parquet", "--measurements", "measured.parquet"),
+        *("--fetches", "models.parquet", "--members", "moved", "-o", "repaired.parquet"),
+    ]
+    result = typer.testing.CliRunner().invoke(root, arguments)
     if isinstance(result.exception, CryosamuError):
         raise result.exception
     assert result.exit_code == 0, result.output
+    return result.stderr
 
 
 def test_the_command_writes_the_moved_model_and_says_so(files):
-    repair(*files)
-    moved, deposited = read_model(files[2]), read_model(files[0])
+    assert "1 models moved, 0 kept" in repair()
+    (row,) = read_table("repaired.parquet", REPAIRED).to_dict("records")
+    path = "moved/01/EMD-9001.cif.gz"
+    assert row == {
+        "emdb_id": "EMD-9001", "pdb_id": "9TST", "path": path, "sha256": sha256_of(path)
+    }  # fmt: skip
+    moved, deposited = read_model(path), read_model(files)
     assert positions_of(moved) == pytest.approx(MOTION.apply(positions_of(deposited)), abs=2e-3)
     assert [e.full_sequence for e in moved.entities] == [
         e.full_sequence for e in deposited.entities
     ]
     assert len(moved.ncs) == len(moved.assemblies) == 1
-    block = gemmi.cif.read_string(gzip.decompress(files[2].read_bytes()))[0]
+    block = gemmi.cif.read_string(gzip.decompress(Path(path).read_bytes()))[0]
     told = {
         tag: gemmi.cif.as_string(block.find_value(f"_cryosamu_repair.{tag}"))
         for tag in ("details", "emdb_id", "deposited_file_sha256", "matrix[1][2]", "vector[3]")
@@ -137,42 +159,49 @@ def test_the_command_writes_the_moved_model_and_says_so(files):
     assert told.pop("details").startswith("Moved as a rigid body by CryoSAMU")
     assert told == {
         "emdb_id": "EMD-9001",
-        "deposited_file_sha256": sha256_of(files[0]),
+        "deposited_file_sha256": sha256_of(files),
         "matrix[1][2]": "-1.0000000000",
         "vector[3]": "30.000000",
     }
 
 
-def test_the_same_inputs_give_the_same_bytes(files, tmp_path):
-    repair(*files)
-    first = files[2].read_bytes()
-    repair(files[0], files[1], tmp_path / "other.cif.gz")
-    assert (tmp_path / "other.cif.gz").read_bytes() == first
-    assert first[4:8] == b"\0\0\0\0"  # no time in the gzip header
+@pytest.mark.usefixtures("files")
+def test_the_same_inputs_give_the_same_bytes_and_are_moved_once():
+    repair()
+    table, path = Path("repaired.parquet"), Path("moved/01/EMD-9001.cif.gz")
+    before = table.read_bytes(), path.read_bytes()
+    assert before[1][4:8] == b"\0\0\0\0"  # no time in the gzip header
+    assert "0 models moved, 1 kept" in repair()
+    path.unlink()
+    assert "1 models moved, 0 kept" in repair()
+    assert (table.read_bytes(), path.read_bytes()) == before
+    remeasured(motion=MOTION.model_copy(update={"translation": (1.0, 2.0, 3.0)}))
+    assert "1 models moved, 0 kept" in repair()
+    assert table.read_bytes() != before[0]
 
 
 @pytest.mark.parametrize(
     ("change", "words"),
     [
         ({"repaired": None}, "there is nothing to repair"),
-        ({"model_sha256": "00"}, "is not the file of 9TST that"),
+        ({"model_sha256": "00"}, r"9TST\.cif\.gz: is not the model that"),
+        ({"pdb_id": "9OTH"}, "was not measured against 9TST"),
     ],
 )
-def test_what_cannot_be_repaired_is_said(files, change, words):
-    values = json.loads(files[1].read_text()) | change
-    files[1].write_text(json.dumps(values))
+@pytest.mark.usefixtures("files")
+def test_what_cannot_be_repaired_is_said(change, words):
+    remeasured(**change)
     with pytest.raises(CryosamuError, match=words):
-        repair(*files)
-    assert not files[2].exists()
+        repair()
+    assert not Path("repaired.parquet").exists()
 
 
-def test_a_failed_measurement_and_another_format_are_refused(files):
-    with pytest.raises(CryosamuError, match=r"gzipped mmCIF: end it in \.cif\.gz"):
-        repair(files[0], files[1], files[2].with_name("moved.pdb"))
+@pytest.mark.usefixtures("files")
+def test_a_failed_measurement_is_none():
     failed = FailedMeasurement(
         emdb_id="EMD-9001", pdb_id="9TST", error="The archive is silent.", resolution=5.0,
         map_sha256=None, model_sha256=None,
     )  # fmt: skip
-    write_measurement(files[1], failed)
-    with pytest.raises(CryosamuError, match="was not measured: The archive is silent"):
-        repair(*files)
+    write_measurements("measured.parquet", [failed])
+    with pytest.raises(CryosamuError, match="EMD-9001: was not measured"):
+        repair()
