@@ -13,7 +13,7 @@ DEMO := snakemake --workflow-profile $(CURDIR)/workflow/profiles/default \
 	--directory demo --cores $(CORES) \
 	--configfile $(CURDIR)/workflow/demo.yaml $(CURDIR)/demo/archive.yaml
 
-.PHONY: demo test lint oracle clean
+.PHONY: demo test lint executors oracle clean
 
 demo: $(VENV)/installed
 	@mkdir -p demo
@@ -22,7 +22,7 @@ demo: $(VENV)/installed
 	cryosamu archive serve --port $(PORT) -- sh -c '$(DEMO) --unlock --quiet && exec $(DEMO)'
 	@echo "Open demo/results/report/report.html"
 
-test: $(VENV)/installed-dev
+test: $(VENV)/installed-dev $(VENV)/executors/installed
 	OMP_NUM_THREADS=1 $(BIN)/pytest tests/unit tests/browser --numprocesses 2 --dist loadfile
 	$(BIN)/pytest tests/workflow
 
@@ -42,6 +42,15 @@ $(VENV)/installed: pyproject.toml envs/constraints.txt envs/torch-cpu.txt
 
 $(VENV)/installed-dev: $(VENV)/installed
 	$(PIP) --editable '.[dev]'
+	@touch $@
+
+# Snakemake's executors for clusters, not among its other packages: while they can be imported and
+# SLURM's controller does not answer, each call of Snakemake waits 10 s for it.
+executors: $(VENV)/executors/installed
+	@echo "export PYTHONPATH=$(abspath $(VENV))/executors"
+
+$(VENV)/executors/installed: envs/executors.txt $(VENV)/installed
+	$(PIP) --no-deps --upgrade --target $(@D) --requirement envs/executors.txt
 	@touch $@
 
 # Golden figures of tests/unit/evaluation, from cctbx in an environment of its own.

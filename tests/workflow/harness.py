@@ -69,6 +69,9 @@ class Pipeline:
     folder: Path
     archive: Path
     settings: dict = field(default_factory=lambda: dict(FEW_STEPS))
+    profile: str = "default"
+    options: tuple[str, ...] = ("--cores", "2")
+    environment: dict[str, str] = field(default_factory=dict)
 
     def command(self, settings: dict | None = None, *extra: str) -> list[str]:
         port = free_port()
@@ -81,19 +84,20 @@ class Pipeline:
         return [
             *("cryosamu", "archive", "serve", "--port", str(port), "--root", str(self.archive)),
             *("--", "snakemake", "--snakefile", str(REPOSITORY / "Snakefile")),
-            *("--workflow-profile", str(REPOSITORY / "workflow" / "profiles" / "default")),
-            *("--directory", str(self.folder), "--cores", "2"),
+            *("--workflow-profile", str(REPOSITORY / "workflow" / "profiles" / self.profile)),
+            *("--directory", str(self.folder), *self.options),
             *("--configfile", str(demo), str(path), *extra),
         ]
 
     def start(self, settings: dict | None = None, *extra: str) -> subprocess.Popen[str]:
+        environment = {**os.environ, **self.environment}
         return subprocess.Popen(
             self.command(settings, *extra),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,
-            env={**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
+            env={**environment, "PATH": f"{Path(sys.executable).parent}:{environment['PATH']}"},
         )
 
     def run(self, settings: dict | None = None, *extra: str) -> Run:
