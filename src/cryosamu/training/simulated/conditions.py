@@ -82,7 +82,7 @@ class Conditions:
 def draw_conditions(
     settings: SimulationSettings, masked: bool, random: np.random.Generator
 ) -> Conditions:
-    """Draw one experiment; B factors grow with the square of its resolution."""
+    """Draw one experiment; most B factors grow with the square of its resolution."""
     finest, coarsest = settings.finest_resolution, settings.coarsest_resolution
     # Even in the logarithm: as many maps at 4-5 Å as at 6-7.5 Å.
     resolution = math.exp(random.uniform(math.log(finest), math.log(coarsest)))
@@ -92,10 +92,10 @@ def draw_conditions(
     return Conditions(
         resolution=resolution,
         local_b_factor=float(random.uniform(2, 16)) * square,
-        net_b_factor=float(random.uniform(0.0, 9.0)) * square,
+        net_b_factor=float(random.uniform(20, 80 + 48 * resolution)),
         noise_b_factor=float(random.uniform(1, 10)) * square,
         noise_resolution=resolution * float(random.uniform(0.95, 1.25)),
-        mismatch=math.exp(random.uniform(math.log(0.05), math.log(1.2))),
+        mismatch=math.exp(random.uniform(math.log(0.05), math.log(1.5))),
         noise_volume=float(random.uniform(1.5, 3.0)),
         noise_outside=float(random.uniform(0.4, 1.0)),
         anisotropy=float(random.random() < 0.4) * float(random.uniform(0, 3)) * square,
@@ -106,7 +106,7 @@ def draw_conditions(
         solvent=float(random.uniform(0.0, 0.7)),
         halo=float(random.random() < 0.5) * float(random.uniform(0, 0.8)),
         halo_length=float(random.uniform(25, 80)),
-        offset=float(random.normal(0, 0.1)),
+        offset=float(random.normal(0.05, 0.2)),
         mask_radius=float(random.uniform(2.5, 6.5)) if masked else None,
         mask_edge=float(random.uniform(0, 5)) if random.random() < 0.6 else 0.0,
         gain=1 + abs(float(random.normal(0, 0.15))),
