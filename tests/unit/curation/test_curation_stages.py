@@ -84,7 +84,11 @@ def test_one_bad_model_never_stops_the_rest(tmp_path):
             for n, pdb_id in enumerate(pdb_ids)
         )
     )
-    decisions, clusters = judge_models(entries, records, SETTINGS)
+    decisions, clusters = judge_models(entries, records, SETTINGS, threads=2)
+    for one, other in zip(
+        judge_models(entries, records, SETTINGS), (decisions, clusters), strict=True
+    ):
+        pd.testing.assert_frame_equal(one, other)
     ends = {pdb_id: told(decisions, f"EMD-{n + 1}")[-1] for n, pdb_id in enumerate(pdb_ids)}
     assert ends == {
         "1HEN": ("redundancy", "drop"),

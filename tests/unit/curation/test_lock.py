@@ -126,6 +126,20 @@ def measured():
     return {one.emdb_id: one for one in read_measurements("measurements/0.parquet")}
 
 
+def test_tables_that_contradict_each_other_are_not_believed(finished):
+    shutil.copy("models/0.parquet", "models/1.parquet")
+    verify()  # the same twice
+    other = [one.model_copy(update={"bytes": 1}) for one in read_fetches("models/0.parquet")]
+    write_fetches(finished / "models" / "1.parquet", other)
+    with pytest.raises(CryosamuError, match=r"models/1\.parquet: tells of 9AAA otherwise than"):
+        verify()
+    (finished / "models" / "1.parquet").unlink()
+    others = [one.model_copy(update={"inside": 0.5}) for one in measured().values()]
+    write_measurements(finished / "measurements" / "1.parquet", others)
+    with pytest.raises(CryosamuError, match=r"tells of EMD-0201 otherwise than measurements/0"):
+        verify()
+
+
 def remeasured(**changes):
     before = measured()
     before["EMD-0201"] = before["EMD-0201"].model_copy(update=changes)
