@@ -22,7 +22,7 @@ demo: $(VENV)/installed
 	cryosamu archive serve --port $(PORT) -- sh -c '$(DEMO) --unlock --quiet && exec $(DEMO)'
 	@echo "Open demo/results/report/report.html"
 
-test: $(VENV)/installed-dev $(VENV)/executors/installed
+test: $(VENV)/installed-dev $(VENV)/executors/installed $(VENV)/kubernetes/installed
 	OMP_NUM_THREADS=1 $(BIN)/pytest tests/unit tests/browser --numprocesses 2 --dist loadfile
 	$(BIN)/pytest tests/workflow
 
@@ -51,6 +51,14 @@ executors: $(VENV)/executors/installed
 
 $(VENV)/executors/installed: envs/executors.txt $(VENV)/installed
 	$(PIP) --no-deps --upgrade --target $(@D) --requirement envs/executors.txt
+	@touch $@
+
+# What the Kubernetes profile takes, and a server for its tests; all pinned in the two files.
+$(VENV)/kubernetes/installed: envs/kubernetes.txt envs/kubernetes-test.txt $(VENV)/installed
+	$(PIP) --no-deps --upgrade --target $(@D) --requirement envs/kubernetes.txt \
+		--requirement envs/kubernetes-test.txt
+	$(BIN)/pip download --quiet --no-deps --dest $(@D)/packages \
+		"$$(grep storage-plugin-s3 envs/kubernetes.txt)"
 	@touch $@
 
 # Golden figures of tests/unit/evaluation, from cctbx in an environment of its own.

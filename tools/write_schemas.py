@@ -1,7 +1,8 @@
 """Write the JSON schemas of the configuration and of the tables into workflow/schemas.
 
 They are for editors and for people; the software checks with the same definitions in
-`cryosamu.config` and `cryosamu.tables`. A test fails when they differ.
+`cryosamu.config` and `cryosamu.tables`. A test fails when they differ. Config/README.md, which
+changes with the same keys, is written too.
 
     python tools/write_schemas.py
 """
@@ -51,3 +52,6 @@ def schemas() -> dict[str, str]:
 if __name__ == "__main__":
     for file_name, text in schemas().items():
         write_text(FOLDER / file_name, text)
+    import write_config_readme
+
+    write_config_readme.main()
