@@ -9,7 +9,7 @@ from typing import Any
 
 import safetensors.torch
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from cryosamu.errors import CheckpointError
@@ -54,6 +54,27 @@ def read_tensors(path: Path | str) -> tuple[dict[str, Tensor], dict[str, Any]]:
         if not torch.isfinite(tensor).all():
             raise CheckpointError(f"{path}: '{name}' holds NaN or infinite values; train again.")
     return tensors, header
+
+
+def read_tensors_header(path: Path | str) -> dict[str, Any]:
+    """Return the header alone, without reading the tensors: a moment, however large they are.
+
+    Raises
+    ------
+    CheckpointError
+        When the file is cut short, damaged or of another kind.
+    """
+    path = require_file(path, "checkpoint")
+    try:
+        with safe_open(path, "pt") as tensors:
+            header = json.loads(tensors.metadata()[HEADER_KEY])
+    except (SafetensorError, KeyError, ValueError, TypeError) as error:
+        with open(path, "rb") as handle:
+            start = handle.read(_LENGTH_BYTES + 1)
+        raise CheckpointError(f"{path}: {_fault(start, error)}") from error
+    if not isinstance(header, dict):
+        raise CheckpointError(f"{path}: its header is not understood; make the file again.")
+    return header
 
 
 def _fault(content: bytes, error: Exception) -> str:

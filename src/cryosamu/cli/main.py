@@ -23,6 +23,7 @@ COMMANDS = (
     "prepare",
     "structures",
     "train",
+    "runs",
     "enhance",
     "evaluate",
     "report",

@@ -22,7 +22,7 @@ from cryosamu.tables.judging import (
     SCATTER,
     SUMMARY,
 )
-from cryosamu.tables.learning import HISTORY, PREPARED
+from cryosamu.tables.learning import HISTORY, PACE, PREPARED
 from cryosamu.tables.parquet import join_tables, read_table, write_table
 
 __all__ = [
@@ -39,6 +39,7 @@ __all__ = [
     "MEASUREMENTS",
     "MEDIAN_CURVES",
     "METHODS",
+    "PACE",
     "PAIRS",
     "PREPARED",
     "REPAIRED",

@@ -19,3 +19,6 @@ PREPARED = schema(
 
 HISTORY = schema(step=COUNT, split=TEXT, metric=TEXT, value=NUMBER, learning_rate=NUMBER)
 """Training curves in long form."""
+
+PACE = schema(step=COUNT, seconds=NUMBER, crops_per_second=NUMBER)
+"""How fast a training went, one row a validation: seconds so far, crops a second since the last."""

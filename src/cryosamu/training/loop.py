@@ -18,6 +18,7 @@ from cryosamu.training.crops import Batch, dropout_seed
 from cryosamu.training.interruption import StoppedError, StopRequest, stop_requests
 from cryosamu.training.loader import prefetched
 from cryosamu.training.losses import training_loss
+from cryosamu.training.pace import Pace
 from cryosamu.training.parallel import LostProcessError, Processes
 from cryosamu.training.precision import choose_precision
 from cryosamu.training.sources import CropSource, training_batch
@@ -32,12 +33,18 @@ def train_to_end(
     settings: TrainingSettings,
     state_path: Path,
     processes: Processes,
+    observe: Callable[[TrainingState], None],
 ) -> None:
     """Take the steps that are left, saving the state at every validation.
 
     Each step's crops, their turns, the examples without structure and the network's dropout are
     functions of the seed and the step, so that on a CPU, with as many threads, a run that was
     stopped at any moment ends, once resumed, in the same bits as one that was not.
+
+    Parameters
+    ----------
+    observe
+        Called by the first process after each validation, the state saved.
 
     Raises
     ------
@@ -51,23 +58,30 @@ def train_to_end(
         if processes.first:
             save_state(state_path, state)
 
+    def observed() -> None:
+        save()
+        if processes.first:
+            observe(state)
+
     with (
         torch.random.fork_rng(),
         stop_requests(save) as stop,
         _progress(state, processes) as bar,
         closing(_batches(state, source, settings, processes)) as batches,
     ):
+        pace = Pace(settings.batch_size)
         try:
-            _validate_if_due(state, validation, settings, stop, save)
+            _validate_if_due(state, validation, settings, stop, pace, observed)
             while not _finished(state, settings):
                 batch = next(batches)
                 torch.manual_seed(dropout_seed(settings, state.step + 1, processes.rank))
                 stopped = take_step(state, batch, settings, processes, stop)
+                pace.count_step(state)
                 bar.update()
                 if stopped:
                     raise StoppedError
-                _validate_if_due(state, validation, settings, stop, save)
-                bar.set_postfix(loss=f"{state.best_metrics['loss']:.5f}", refresh=False)
+                bar.set_postfix_str(_figures(state, pace), refresh=False)
+                _validate_if_due(state, validation, settings, stop, pace, observed)
         except StoppedError:
             save()
             raise KeyboardInterrupt from None
@@ -126,8 +140,7 @@ def take_step(
         scaler.step(state.optimizer)
         scaler.update()
         state.update_average(settings.averaging)
-        state.losses.append(value)
-        state.step += 1
+        state.finish_step(value, float(norm))
     return bool(stops > 0)
 
 
@@ -174,9 +187,10 @@ def _validate_if_due(
     validation: Validation,
     settings: TrainingSettings,
     stop: StopRequest,
-    save: Callable[[], None],
+    pace: Pace,
+    observed: Callable[[], None],
 ) -> None:
-    """Validate, at the start, regularly and at the end, what has not been; save what came out."""
+    """Validate, at the start, regularly and at the end, what has not been; keep what came out."""
     if state.step % settings.validate_every and state.step != state.steps:
         return
     if [step for step, _ in state.validation_losses][-1:] == [state.step]:
@@ -186,10 +200,27 @@ def _validate_if_due(
     with state.changing:
         state.record(VALIDATION, baseline)
         if state.losses:
-            state.record("train", {"loss": math.fsum(state.losses) / len(state.losses)})
-            state.losses = []
+            state.record("train", _means(state))
+            state.losses, state.norms = [], []
         for split, metrics in measured.items():
             state.record(split, metrics)
         state.keep_if_best(measured[VALIDATION])
         state.schedule.note(measured[VALIDATION]["loss"])
-    save()
+        pace.end_interval(state)
+    observed()
+
+
+def _means(state: TrainingState) -> dict[str, float]:
+    """Return the mean loss and gradient norm of the steps since the last validation."""
+    sums = {"loss": state.losses, "gradient_norm": state.norms}
+    return {name: math.fsum(values) / len(values) for name, values in sums.items() if values}
+
+
+def _figures(state: TrainingState, pace: Pace) -> str:
+    """Return what the bar says beside the steps."""
+    rate = f"{state.schedule.rate(state.step):.2e}"
+    best = f"{state.best_metrics['loss']:.5f}"
+    return (
+        f"loss={state.losses[-1]:.5f}, best validation={best}, rate={rate}, "
+        f"{pace.crops_per_second:.2f} crops/s"
+    )

@@ -1,8 +1,8 @@
 """What a call of the training has to do: begin, resume, continue with new pairs, or nothing.
 
 A run is known by the digest of its recipe (settings, code, how the inputs were made) and of its
-data (every pair's content). STATE/{digest} holds its state while it is unfinished, and then its
-checkpoint, its history and run.json; STATE/latest.json names the run that finished last.
+data (every pair's content). STATE/{digest} is its `RunFolder`; STATE/latest.json names the run that
+finished last.
 """
 
 from __future__ import annotations
@@ -18,42 +18,11 @@ from cryosamu.errors import CheckpointError
 from cryosamu.files import require_file, sha256_of, write_text
 from cryosamu.network.checkpoint import CheckpointHeader, read_header
 from cryosamu.provenance import code_digest, digest_of
+from cryosamu.tracking.folder import RunFolder
 from cryosamu.training.pairs import TrainingData, TrainingPair
 
 _CODE = ("cryosamu.network", "cryosamu.training")
 _DIGEST_LENGTH = 16
-
-
-@dataclass(frozen=True)
-class RunFolder:
-    """Where a run keeps what it needs and what it made."""
-
-    path: Path
-
-    @property
-    def state(self) -> Path:
-        """The state of an unfinished run."""
-        return self.path / "state.safetensors"
-
-    @property
-    def checkpoint(self) -> Path:
-        """The finished network."""
-        return self.path / "checkpoint.safetensors"
-
-    @property
-    def history(self) -> Path:
-        """The finished training curves."""
-        return self.path / "history.parquet"
-
-    @property
-    def record(self) -> Path:
-        """What the run was; written last, so that a run with a record is a finished one."""
-        return self.path / "run.json"
-
-    def clear_leftovers(self) -> None:
-        """Remove what a kill in the middle of writing left behind under temporary names."""
-        for leftover in self.path.glob(".part-*"):
-            leftover.unlink()
 
 
 @dataclass(frozen=True)

@@ -2,34 +2,34 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import pandas as pd
 import torch
 
 from cryosamu.config import NetworkSettings, PreparationSettings, TrainingSettings
 from cryosamu.errors import ConfigError
-from cryosamu.files import atomic_path, require_file, sha256_of
+from cryosamu.files import require_file, sha256_of
 from cryosamu.network import EnhancementNetwork, build_network
 from cryosamu.network.checkpoint import (
-    CheckpointHeader,
     Configuration,
-    TrainingSummary,
     load_checkpoint,
     require_configuration,
-    save_checkpoint,
 )
-from cryosamu.provenance import provenance_record
-from cryosamu.tables import HISTORY, write_table
 from cryosamu.training.crops import dropout_seed
 from cryosamu.training.loop import train_to_end
 from cryosamu.training.pairs import TrainingData, prepared_arrays, read_training_data
 from cryosamu.training.parallel import Processes, joined_processes
 from cryosamu.training.plan import Plan, make_plan, mark_finished, name_latest
+from cryosamu.training.results import (
+    NO_VALIDATION,
+    draw_progress,
+    hand_out,
+    write_about,
+    write_results,
+)
 from cryosamu.training.simulated.crops import SimulatedCrops
 from cryosamu.training.simulated.data import with_structures
 from cryosamu.training.sources import CropSource
@@ -106,12 +106,15 @@ def run_training(
         if plan.action == "finished":
             say(plan.sentence)
         else:
+            if processes.first:
+                write_about(plan, data, network, training, lock_digest, processes, device)
             state = _train(plan, data, network, training, processes, device, say)
             if processes.first:
-                _write_results(plan, data, state, network, training, lock_digest)
+                write_results(plan, data, state, network, training, lock_digest)
                 mark_finished(plan, files.state, data, state.lineage)
         if processes.first:
-            _hand_out(plan, files)
+            name_latest(plan, files.state)
+            hand_out(plan.folder, files.history, files.checkpoint)
 
 
 @contextmanager
@@ -151,17 +154,6 @@ def _silent(_sentence: str) -> None:
     """What all processes but the first say."""
 
 
-def _hand_out(plan: Plan, files: TrainingFiles) -> None:
-    """Copy a finished run's results to where they are wanted."""
-    name_latest(plan, files.state)
-    for made, wanted in (
-        (plan.folder.history, files.history),
-        (plan.folder.checkpoint, files.checkpoint),
-    ):
-        with atomic_path(wanted) as temporary:
-            shutil.copyfile(made, temporary)
-
-
 def _train(
     plan: Plan,
     data: TrainingData,
@@ -186,14 +178,18 @@ def _train(
     if processes.first:
         plan.folder.clear_leftovers()
     if not data.validation:
-        say(_NO_VALIDATION)
+        say(NO_VALIDATION)
     simulated = None
     if data.simulated is not None:
         simulated = SimulatedCrops(data.simulated, training, device)
     source = CropSource(data.train, simulated)
     judges = data.validation or data.train
     validation = Validation(judges, training, device, processes, state.former)
-    train_to_end(state, source, validation, training, plan.folder.state, processes)
+
+    def observe(state: TrainingState) -> None:
+        draw_progress(plan.folder, training.run, state, validation.slices)
+
+    train_to_end(state, source, validation, training, plan.folder.state, processes, observe)
     if state.former:
         say(_what_was_forgotten(state))
     return state
@@ -223,12 +219,6 @@ def _what_was_forgotten(state: TrainingState) -> str:
     )
 
 
-_NO_VALIDATION = (
-    "No pair is in the validation split: the checkpoint was chosen on fixed crops of the "
-    "training maps themselves, and its losses do not tell how it does on other maps."
-)
-
-
 def _first_network(
     plan: Plan, data: TrainingData, settings: NetworkSettings, training: TrainingSettings
 ) -> EnhancementNetwork:
@@ -247,48 +237,3 @@ def _first_network(
     with torch.random.fork_rng():
         torch.manual_seed(dropout_seed(training, 0))
         return build_network(settings, data.embedding_width)
-
-
-def _write_results(
-    plan: Plan,
-    data: TrainingData,
-    state: TrainingState,
-    settings: NetworkSettings,
-    training: TrainingSettings,
-    lock_digest: str | None,
-) -> None:
-    """Write the best weights and the history into the run's folder."""
-    frame = pd.DataFrame(state.history, columns=HISTORY.names)
-    write_table(plan.folder.history, frame, HISTORY)
-    state.network.load_state_dict(state.best)
-    header = CheckpointHeader(
-        network=settings,
-        embedding_width=data.embedding_width,
-        embedding=data.embedding,
-        weights_fingerprint=data.weights_fingerprint,
-        preparation=data.preparation,
-        training=TrainingSummary(
-            steps=state.step,
-            best_step=state.best_step,
-            data_digest=plan.data,
-            lock_digest=lock_digest,
-            training_pairs=tuple(pair.emdb_id for pair in data.train),
-            validation_pairs=tuple(pair.emdb_id for pair in data.validation),
-            lineage=tuple(state.lineage),
-            metrics=state.best_metrics,
-            structures={} if data.simulated is None else data.simulated.record(),
-        ),
-        provenance=provenance_record(training.model_dump(mode="json"), {}, training.seed),
-        notes=tuple(_notes(data)),
-    )
-    save_checkpoint(plan.folder.checkpoint, state.network, header)
-
-
-def _notes(data: TrainingData) -> Iterable[str]:
-    simulated = sum(pair.simulated for pair in data.train)
-    if simulated:
-        yield f"{simulated} of the {len(data.train)} training maps were simulated from models."
-    if data.simulated is not None:
-        yield f"Trained on maps simulated from {len(data.simulated.train)} atomic structures."
-    if not data.validation:
-        yield _NO_VALIDATION

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +23,9 @@ from cryosamu.training.schedule import Schedule
 
 HistoryRow = tuple[int, str, str, float, float]
 """step, split, metric, value, learning rate: a row of tables.HISTORY."""
+
+PaceRow = tuple[int, float, float]
+"""step, seconds, crops a second: a row of tables.PACE."""
 
 VALIDATION = "validation"
 FORMER_VALIDATION = "former_validation"
@@ -50,12 +54,20 @@ class TrainingState:
         EMDB ids of the validation pairs by which the continued checkpoint was chosen.
     step
         Steps done.
-    losses
-        Of the steps since the last validation.
+    losses, norms
+        Of the steps since the last validation: the loss, and its gradient's length before it was
+        cut.
+    seconds
+        Spent on the run so far, in all calls.
+    pace
+        Rows of tables.PACE, one a validation.
     best, best_step, best_metrics
         Weights with the lowest loss on validation so far, their step and its metrics.
     history
         Rows of the training curves.
+    buffers
+        What the network keeps beside its weights, after the last step: unlike them, a forward pass
+        changes the network's own (running statistics of a batch norm).
     changing
         Held while a step or a validation enters the state, and while it is saved.
     """
@@ -70,10 +82,14 @@ class TrainingState:
     former: list[str]
     step: int = 0
     losses: list[float] = field(default_factory=list)
+    norms: list[float] = field(default_factory=list)
+    seconds: float = 0.0
+    pace: list[PaceRow] = field(default_factory=list)
     best: dict[str, Tensor] = field(default_factory=dict)
     best_step: int = 0
     best_metrics: dict[str, float] = field(default_factory=dict)
     history: list[HistoryRow] = field(default_factory=list)
+    buffers: dict[str, Tensor] = field(default_factory=dict)
     changing: RLock = field(default_factory=RLock)
 
     @property
@@ -97,6 +113,17 @@ class TrainingState:
         with torch.no_grad():
             for kept, new in zip(self.average.parameters(), self.network.parameters(), strict=True):
                 kept.lerp_(new, weight)
+            pairs = zip(self.average.buffers(), self.network.buffers(), strict=True)
+            for kept_buffer, buffer in pairs:
+                kept_buffer.copy_(buffer)
+
+    def finish_step(self, loss: float, norm: float) -> None:
+        """Count a step whose update is done."""
+        self.losses.append(loss)
+        # A float16 step that ran over has none.
+        self.norms += [norm] if math.isfinite(norm) else []
+        self.step += 1
+        self.buffers = _buffers(self.network)
 
     def keep_if_best(self, metrics: dict[str, float]) -> None:
         """Remember the judged weights if their validation loss is the lowest so far."""
@@ -121,6 +148,7 @@ def fresh_state(
     """Return the state before the first step of a network with the given weights."""
     device = next(network.parameters()).device
     return TrainingState(
+        buffers=_buffers(network),
         network=network.train(),
         optimizer=AdamW(
             network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
@@ -144,7 +172,7 @@ def _content(state: TrainingState) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Return the state's tensors and the rest of it as JSON values."""
     optimizer = state.optimizer.state_dict()
     tensors = {
-        **_under("network", state.network.state_dict()),
+        **_under("network", {**state.network.state_dict(), **state.buffers}),
         **_under("average", state.average.state_dict() if state.average else {}),
         **_under("best", state.best),
         **{
@@ -159,6 +187,9 @@ def _content(state: TrainingState) -> tuple[dict[str, Tensor], dict[str, Any]]:
         "former": state.former,
         "step": state.step,
         "losses": state.losses,
+        "norms": state.norms,
+        "seconds": state.seconds,
+        "pace": state.pace,
         "scaler": state.scaler.state_dict(),
         "best_step": state.best_step,
         "best_metrics": state.best_metrics,
@@ -188,6 +219,8 @@ def load_state(
         if header["scaler"] and state.scaler.is_enabled():
             state.scaler.load_state_dict(header["scaler"])
         state.step, state.losses = header["step"], header["losses"]
+        state.norms, state.seconds = header["norms"], header["seconds"]
+        state.pace = [(row[0], row[1], row[2]) for row in header["pace"]]
         state.best, state.best_step = _within("best", tensors), header["best_step"]
         state.best_metrics = header["best_metrics"]
         state.history = [(row[0], row[1], row[2], row[3], row[4]) for row in header["history"]]
@@ -199,6 +232,12 @@ def load_state(
             "anew."
         ) from error
     return state
+
+
+def _buffers(network: EnhancementNetwork) -> dict[str, Tensor]:
+    weights = {name for name, _ in network.named_parameters()}
+    content = network.state_dict()
+    return {name: content[name].clone() for name in content.keys() - weights}
 
 
 def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -18,7 +18,10 @@ from cryosamu.training.pairs import TrainingPair
 from cryosamu.training.parallel import Processes
 from cryosamu.training.state import FORMER_VALIDATION, VALIDATION
 
+Slice = NDArray[np.float32]
+
 _CROPS_A_PAIR = 4
+_PICTURED_PAIRS = 4
 _ALONE = Processes()
 
 
@@ -33,6 +36,13 @@ class Validation:
         Each gives the same number of crops, so that each counts the same.
     former
         EMDB ids of those that a continued checkpoint was validated on; also measured apart.
+
+    Attributes
+    ----------
+    slices
+        Of the first crops of some pairs, as this process saw them last, by EMDB id: the middle
+        slices of the map, of what the network made of it with and without structure, and of the
+        target.
     """
 
     def __init__(
@@ -52,6 +62,7 @@ class Validation:
             for cube in validation_crops(pair, settings, _CROPS_A_PAIR)
         ]
         self._former = np.array([pair.emdb_id in former for pair, _ in self._examples])
+        self.slices: dict[str, dict[str, Slice]] = {}
 
     def measure(
         self, network: EnhancementNetwork, stop: StopRequest
@@ -114,12 +125,34 @@ class Validation:
             told = np.full(len(cubes), with_structure)
             batch = make_batch(cubes, pairs, told).to(self._device)
             answer = batch.density if network is None else _answer(network, batch, with_structure)
+            self._keep_slices(start, batch, answer, network, with_structure)
             own += [
                 (start + place, float(F.smooth_l1_loss(one, wanted)), _correlation(one, wanted))
                 for place, (one, wanted) in enumerate(zip(answer, batch.target, strict=True))
             ]
         everyone = sorted(processes.gather(own))
         return np.array([values[1:] for values in everyone])
+
+    def _keep_slices(
+        self,
+        start: int,
+        batch: Batch,
+        answer: Tensor,
+        network: EnhancementNetwork | None,
+        with_structure: bool,
+    ) -> None:
+        """Keep the middle slices of the first crop of each pair, of so many pairs."""
+        if network is None:
+            return
+        name = "with structure" if with_structure else "without structure"
+        for place in range(-start % _CROPS_A_PAIR, len(answer), _CROPS_A_PAIR):
+            emdb_id = self._examples[start + place][0].emdb_id
+            if emdb_id not in self.slices and len(self.slices) == _PICTURED_PAIRS:
+                return
+            kept = self.slices.setdefault(emdb_id, {})
+            for what, cubes in (("map", batch.density), (name, answer), ("target", batch.target)):
+                middle = cubes[place, 0, cubes.shape[2] // 2]
+                kept[what] = middle.float().cpu().numpy()
 
 
 def _answer(network: EnhancementNetwork, batch: Batch, with_structure: bool) -> Tensor:

@@ -21,8 +21,11 @@ def test_what_a_run_leaves(world):
     losses = history[(history.split == "validation") & (history.metric == "loss")]
     assert list(losses.step) == [0, 3, 6, 9, 12]
     assert {"loss_with_structure", "loss_without_structure", "loss_of_input"} <= {*history.metric}
-    trained = history[history.split == "train"]
-    assert list(trained.step) == [3, 6, 9, 12]
+    trained = history[history.split == "train"].pivot(
+        index="step", columns="metric", values="value"
+    )
+    assert list(trained.index) == [3, 6, 9, 12]
+    assert (trained[["loss", "gradient_norm"]] > 0).all(axis=None)
     _, header = load_checkpoint(files.checkpoint)
     assert header.network == NETWORK
     assert header.embedding.backend == "protein_mpnn"
