@@ -8,7 +8,7 @@ import typer.testing
 from small_data_set import PAIRS_KEPT, build
 from tiny_pairs import failed_record
 
-from cryosamu.archive.record import write_record
+from cryosamu.archive.record import read_fetches, write_fetches
 from cryosamu.cli import deal
 from cryosamu.cli.options import application
 from cryosamu.errors import CryosamuError
@@ -81,7 +81,9 @@ def test_a_moved_model_is_told_from_the_deposited_one(folder):
 
 
 def test_a_pair_without_its_files_is_refused(folder):
-    write_record(folder / "models/9BBB.json", failed_record("9BBB", "model", "404"))
+    path = folder / "models/0.parquet"
+    others = [one for one in read_fetches(path) if one.id != "9BBB"]
+    write_fetches(path, [*others, failed_record("9BBB", "model", "404")])
     with pytest.raises(CryosamuError, match="model 9BBB could not be fetched: 404"):
         run()
     change(PAIRS_KEPT[1], pdb_id="9XYZ")
