@@ -86,7 +86,8 @@ rule measure_pairs:
         "measured_maps"
     conda:
         "../../envs/cryosamu.yaml"
-    threads: 4
+    # Few: in its group they wait for the downloads, which take far longer.
+    threads: 2
     resources:
         mem_mb=lambda wildcards, threads, attempt: 4000 * threads * attempt,
         runtime=lambda wildcards, attempt: 240 * attempt,
@@ -144,7 +145,7 @@ rule repair_models:
         "logs/curate/repair_models.log",
     conda:
         "../../envs/cryosamu.yaml"
-    threads: 4
+    threads: 2
     resources:
         mem_mb=lambda wildcards, threads, attempt: 2000 * threads * attempt,
         runtime=lambda wildcards, attempt: 60 * attempt,
