@@ -30,6 +30,7 @@ from cryosamu.config.judging import EvaluationSettings, OutsideSettings, ReportS
 from cryosamu.config.learning import (
     OF_THE_MACHINE,
     AugmentationSettings,
+    CompactSettings,
     EmbeddingSettings,
     EnhancementSettings,
     LossSettings,
@@ -51,6 +52,7 @@ __all__ = [
     "AugmentationSettings",
     "CatalogueSettings",
     "ClusteringSettings",
+    "CompactSettings",
     "CompletenessSettings",
     "CompositionSettings",
     "Config",

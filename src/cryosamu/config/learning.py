@@ -47,6 +47,21 @@ class PreparationSettings(Section):
     target: TargetSettings = TargetSettings()
 
 
+class CompactSettings(Section):
+    """What of the compact network has been measured in more than one form."""
+
+    full_grid: Literal["ends", "blocks", "folded"] = "ends"
+    blocks: Annotated[int, Field(ge=1, le=8)] = 1
+    dilations: Annotated[
+        tuple[Annotated[int, Field(ge=1, le=8)], ...], Field(min_length=1, max_length=8)
+    ] = (1,)
+    block: Literal["before", "between"] = "before"
+    norm: Literal["channel", "batch", "none"] = "channel"
+    resampling: Literal["plain", "smooth"] = "plain"
+    output: Literal["residual", "gated", "plain"] = "residual"
+    resolution: bool = False
+
+
 class NetworkSettings(Section):
     """The network's name and size."""
 
@@ -54,6 +69,7 @@ class NetworkSettings(Section):
     base_channels: Annotated[int, Field(ge=4, le=256)] = 32
     multipliers: Annotated[tuple[Count, ...], Field(min_length=1)] = (1, 2, 2, 4)
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.2
+    compact: CompactSettings = CompactSettings()
 
 
 class LossSettings(Section):

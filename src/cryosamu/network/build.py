@@ -8,7 +8,6 @@ from cryosamu.network.compact import CompactNetwork
 from cryosamu.network.interface import EnhancementNetwork
 from cryosamu.network.reference import ReferenceNetwork
 
-_NETWORKS = {"reference": ReferenceNetwork, "compact": CompactNetwork}
 _HEADS = 4
 
 
@@ -33,6 +32,7 @@ def build_network(settings: NetworkSettings, embedding_width: int) -> Enhancemen
             f"'network.base_channels' times the last of 'network.multipliers' is {deepest}; "
             f"it must be a multiple of {_HEADS}, the number of attention heads."
         )
-    return _NETWORKS[settings.name](
-        embedding_width, settings.base_channels, settings.multipliers, settings.dropout
-    )
+    size = embedding_width, settings.base_channels, settings.multipliers, settings.dropout
+    if settings.name == "compact":
+        return CompactNetwork(*size, settings.compact)
+    return ReferenceNetwork(*size)

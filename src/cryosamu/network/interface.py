@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import Self
 
 from torch import Tensor, nn
 
@@ -27,7 +28,11 @@ class EnhancementNetwork(nn.Module, ABC):
 
     @abstractmethod
     def forward(
-        self, density: Tensor, tokens: Tensor | None = None, token_mask: Tensor | None = None
+        self,
+        density: Tensor,
+        tokens: Tensor | None = None,
+        token_mask: Tensor | None = None,
+        resolution: Tensor | None = None,
     ) -> Tensor:
         """Return the enhanced density.
 
@@ -40,12 +45,22 @@ class EnhancementNetwork(nn.Module, ABC):
             mask is empty, leaves the structure out.
         token_mask
             bool [batch, tokens], true for a real token; None where all are real.
+        resolution
+            float [batch]: reported resolution in Å, NaN where not known; None where none is. Used
+            by networks that were built to be told it.
 
         Returns
         -------
         Tensor
             float [batch, 1, z, y, x], not limited to [0, 1].
         """
+
+    def for_inference(self) -> Self:
+        """Return this network, changed in place to how it runs fastest; it learns no more.
+
+        Its answers stay the same within rounding.
+        """
+        return self.eval()
 
     def require_shape(self, density: Tensor) -> None:
         """Refuse an input that is not [batch, 1, z, y, x] with edges of whole strides.

@@ -84,9 +84,13 @@ class ReferenceNetwork(EnhancementNetwork):
         )
 
     def forward(
-        self, density: Tensor, tokens: Tensor | None = None, token_mask: Tensor | None = None
+        self,
+        density: Tensor,
+        tokens: Tensor | None = None,
+        token_mask: Tensor | None = None,
+        resolution: Tensor | None = None,  # noqa: ARG002
     ) -> Tensor:
-        """Return the enhanced density; see `EnhancementNetwork.forward`."""
+        """Return the enhanced density at any resolution; see `EnhancementNetwork.forward`."""
         self.require_shape(density)
         voxels = self.entry(density)
         skips = [voxels]

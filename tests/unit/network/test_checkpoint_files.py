@@ -176,13 +176,16 @@ def test_a_later_format_is_refused(path):
     [
         (
             lambda h: h["network"].update(base_channels=8),
-            "float32 [1, 8, 1, 1, 1] and should be float32 [1, 16, 1, 1, 1]",
+            "float32 [8] and should be float32 [16]",
         ),
         (
             lambda h: h["network"].update(multipliers=[1, 2, 2]),
-            "'decoders.1.layers.0.gain' is missing",
+            "'decoders.1.blocks.0.first.bias' is missing",
         ),
-        (lambda h: h["network"].update(name="reference"), "'bottleneck.layers.0.gain' is unknown"),
+        (
+            lambda h: h["network"].update(name="reference"),
+            "'bottleneck.blocks.0.first.bias' is unknown",
+        ),
         (lambda h: h.update(embedding_width=9), "'structure.key.weight' is float32 [8, 8]"),
         (lambda h: h["network"].update(base_channels=-1), "'network.base_channels'"),
         (lambda h: h["network"].update(colour="red"), "'network.colour'"),
