@@ -27,6 +27,7 @@ else:
     include: "workflow/rules/lock.smk"
 
 
+include: "workflow/rules/deal.smk"
 include: "workflow/rules/embed.smk"
 include: "workflow/rules/prepare.smk"
 include: "workflow/rules/train.smk"
@@ -57,12 +58,16 @@ rule dataset:
         "results/split/split.parquet",
         VERIFIED_FILE if LOCKED else LOCK_FILE,
         "results/curate/funnel.svg",
-        prepared_pairs,
+        rules.train_network.input.prepared,
 
 
 rule embeddings:
     input:
-        tokens_of("train", "validation", "test"),
+        expand(
+            "results/embed/{part}/{shard}.safetensors",
+            part=["training", "test"],
+            shard=SHARDS,
+        ),
 
 
 rule model:
@@ -72,4 +77,4 @@ rule model:
 
 rule evaluation:
     input:
-        evaluation_tables,
+        rules.compare_methods.input.tables,

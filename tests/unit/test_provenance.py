@@ -10,11 +10,13 @@ import pytest
 
 import cryosamu
 from cryosamu.provenance import (
+    STAGE_MODULES,
     code_digest,
     digest_of,
     provenance_record,
     software_versions,
     source_commit,
+    stage_digest,
 )
 
 PACKAGE = Path(cryosamu.__file__).parent
@@ -131,3 +133,11 @@ def test_a_package_stands_for_its_modules_and_order_does_not_count():
     both = ["cryosamu.files", "cryosamu.volume"]
     assert code_digest(both) == code_digest(both[::-1])
     assert code_digest(["cryosamu.volume", "cryosamu.structure"]) != volume
+
+
+def test_each_stage_has_code_of_its_own():
+    digests = {stage: stage_digest(stage) for stage in STAGE_MODULES}
+    assert len(set(digests.values())) == len(digests)
+    assert digests["prepare"] == code_digest(
+        ["cryosamu.volume", "cryosamu.structure", "cryosamu.preparation"]
+    )

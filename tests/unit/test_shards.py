@@ -110,6 +110,20 @@ def test_one_that_fails_stops_no_other_and_is_named(tmp_path: Path) -> None:
         made.require_all("copied")
 
 
+def test_what_is_perhaps_left_behind_is_vouched_for_where_it_was(tmp_path: Path) -> None:
+    (tmp_path / "a.in").write_text("a")
+    (tmp_path / "a.map").write_text("map")
+    plain = task(tmp_path, "a")
+    with_map = Task("a", plain.argument, plain.follows_from, plain.outputs, (tmp_path / "a.map",))
+    assert make_tasks([with_map], copy, "copied").made == 1
+    assert make_tasks([with_map], copy, "copied").made == 0
+    (tmp_path / "a.map").unlink()
+    assert make_tasks([with_map], copy, "copied").made == 1
+    assert make_tasks([with_map], copy, "copied").made == 0
+    (tmp_path / "a.map").write_text("a map that this task did not leave")
+    assert not with_map.is_made()
+
+
 def test_a_task_made_halfway_is_not_taken_for_made(tmp_path: Path) -> None:
     (tmp_path / "a.in").write_text("a")
     make_tasks([task(tmp_path, "a")], copy, "copied")

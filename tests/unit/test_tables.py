@@ -4,7 +4,16 @@ import pyarrow.parquet as pq
 import pytest
 
 from cryosamu.errors import CryosamuError
-from cryosamu.tables import CATALOGUE, HISTORY, PAIRS, SPLIT, read_table, write_table
+from cryosamu.tables import (
+    CATALOGUE,
+    HISTORY,
+    PAIRS,
+    SPLIT,
+    join_tables,
+    read_table,
+    read_tables,
+    write_table,
+)
 
 ROWS = {
     "step": [1, 2],
@@ -99,3 +108,22 @@ def test_half_a_table_is_refused_in_one_line(tmp_path, keep):
 def test_a_missing_table_is_named(tmp_path):
     with pytest.raises(CryosamuError, match="this table does not exist"):
         read_table(tmp_path / "none.parquet", HISTORY)
+
+
+def test_parts_are_joined_in_their_order_and_no_part_is_an_empty_table(tmp_path):
+    rows = [
+        {"step": step, "split": "train", "metric": "loss", "value": 0.5 * step} for step in range(5)
+    ]
+    whole = pd.DataFrame(rows).assign(learning_rate=1e-3)
+    paths = [tmp_path / f"{number}.parquet" for number in range(3)]
+    for path, part in zip(paths, (whole[:2], whole[:0], whole[2:]), strict=True):
+        write_table(path, part, HISTORY)
+    pd.testing.assert_frame_equal(read_tables(paths, HISTORY), whole)
+    join_tables(tmp_path / "joined.parquet", paths, HISTORY)
+    pd.testing.assert_frame_equal(read_table(tmp_path / "joined.parquet", HISTORY), whole)
+    join_tables(tmp_path / "none.parquet", [], HISTORY)
+    assert read_table(tmp_path / "none.parquet", HISTORY).empty
+    assert list(read_tables([], HISTORY).columns) == HISTORY.names
+    with pytest.raises(CryosamuError, match="is another table"):
+        join_tables(tmp_path / "mixed.parquet", paths, SPLIT)
+    assert not (tmp_path / "mixed.parquet").exists()

@@ -41,6 +41,7 @@ def test_what_was_refused_is_asked_for_again_and_nothing_else(
     assert re.search(r": 0 fetched, \d+ already in the store, 2 failed", said)
     assert ": 0 pairs measured" in pipeline.logs(f"curate/measurements/{shard}.log")
     again = {"fetch_maps", "measure_pairs", "filter_maps", "split_pairs", "draw_funnel"}
+    again |= {"repair_models", "deal_pairs"}
     assert set(run.jobs) - {"report"} == again, "the same answers, but more was done again"
     after = pipeline.checksums()
     after.pop("fetch/asked_again.json")
@@ -125,11 +126,26 @@ def test_misaligned_models_are_repaired_where_that_is_wanted(pipeline: Pipeline)
     assert not any(row["repaired"] for row in before.values())
     moved = parquet.read_table(pipeline.folder / "results/curate/repaired.parquet").to_pylist()
     assert {row["emdb_id"] for row in moved} == set(gained)
+    moved_to = {row["emdb_id"]: row["path"] for row in moved}
     for row in moved:
         content = (pipeline.folder / row["path"]).read_bytes()
         assert hashlib.sha256(content).hexdigest() == row["sha256"]
     held_out = {key for key, row in gained.items() if row["split"] == "test"}
-    assert run.jobs["prepare_pair"] == len(set(gained) - held_out)
+    shards = [
+        parquet.read_table(path) for path in pipeline.folder.glob("results/prepare/*.parquet")
+    ]
+    prepared = {row["emdb_id"] for shard in shards for row in shard.to_pylist()}
+    assert set(gained) & prepared == set(gained) - held_out
+    assert all(
+        row["model"] == moved_to.get(row["emdb_id"], row["deposited_model"])
+        for row in dealt(pipeline)
+    )
+
+
+def dealt(pipeline: Pipeline) -> list[dict]:
+    """The lines of all work lists of pairs."""
+    lists = sorted(pipeline.folder.glob("results/split/*/*.jsonl"))
+    return [json.loads(line) for path in lists for line in path.read_text().splitlines()]
 
 
 def pairs_of(pipeline: Pipeline) -> dict[str, dict]:

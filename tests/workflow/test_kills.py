@@ -22,6 +22,9 @@ def test_sigkill_in_fetch_embed_and_train_ends_in_the_same_outputs(
     def measuring() -> bool:
         return len(list(folder.glob("results/curate/measurements/*/*.made"))) >= 2
 
+    def preparing() -> bool:
+        return any(folder.glob("results/prepare/pairs/*/*.made"))
+
     def embedding() -> bool:
         return any(folder.glob("store/embeddings/**/*.npz"))
 
@@ -30,12 +33,13 @@ def test_sigkill_in_fetch_embed_and_train_ends_in_the_same_outputs(
 
     kept: dict[Path, int] = {}
     members: dict[Path, int] = {}
-    for moment in (fetching, measuring, embedding, training):
+    for moment in (fetching, measuring, preparing, embedding, training):
         pipeline.kill_when(moment)
         store = [path for path in folder.glob("store/archive/*/*/*.gz") if path.is_file()]
         for path in store:
             kept.setdefault(path, path.stat().st_mtime_ns)
-        for path in folder.glob("results/curate/measurements/*/*.made"):
+        stamps = (f"results/{stage}/*/*.made" for stage in ("curate/measurements", "prepare/pairs"))
+        for path in (path for pattern in stamps for path in folder.glob(pattern)):
             members.setdefault(path, path.stat().st_mtime_ns)
         unlocked = pipeline.run(None, "--unlock")
         assert unlocked.status == 0, unlocked.text
@@ -43,5 +47,5 @@ def test_sigkill_in_fetch_embed_and_train_ends_in_the_same_outputs(
     assert run.status == 0, run.text
     assert "resuming at step" in pipeline.logs("train/*.log")
     assert {path: path.stat().st_mtime_ns for path in kept} == kept, "downloaded again"
-    assert {path: path.stat().st_mtime_ns for path in members} == members, "measured again"
+    assert {path: path.stat().st_mtime_ns for path in members} == members, "made again"
     assert pipeline.checksums() == finished.checksums()

@@ -1,6 +1,4 @@
 import json
-import os
-from functools import cache
 from pathlib import Path
 
 import pyarrow.parquet as parquet
@@ -9,15 +7,16 @@ from snakemake.exceptions import WorkflowError
 from cryosamu.config import OF_THE_MACHINE, parse_config
 from cryosamu.errors import ConfigError
 from cryosamu.files import write_text
+from cryosamu.pairs import read_pairs
 from cryosamu.provenance import code_digest, stage_digest
-from cryosamu.shards import member_folder, shard_name, shard_of
+from cryosamu.shards import shard_name
 
 
 wildcard_constraints:
-    emdb_id=r"EMD-\d+",
     shard=r"\d+",
-    pdb_id=r"[0-9][A-Za-z0-9]{3}|pdb_[0-9a-z]{8}",
+    part="training|test",
     condition="enhanced[a-z_]*",
+    method="[a-z_]+",
 
 
 try:
@@ -64,7 +63,16 @@ def shards(number):
     return [shard_name(one, number) for one in range(number)]
 
 
+def gpus_for(section):
+    """What jobs that compute as this section's `device` says ask the cluster for."""
+    return {} if getattr(SETTINGS, section).device == "cpu" else {"gpu": 1}
+
+
 CANDIDATES = shards(SETTINGS.shards.candidates)
+SHARDS = shards(SETTINGS.shards.pairs)
+# Rules that take no work list name this one, as `ancient`: after a checkpoint Snakemake judges anew
+# only the jobs that depend on it directly.
+DEALT = f"results/split/training/{SHARDS[0]}.jsonl"
 LOCKED = SETTINGS.catalogue.locked is not None
 LOCK_FILE = "results/dataset.lock"
 VERIFIED_FILE = "results/curate/verified.json"
@@ -84,3 +92,5 @@ OTHERS = [
     for method in SETTINGS.evaluation.methods
     if method not in BASELINES and method not in CONDITIONS
 ]
+MADE = [f"enhance/{condition}" for condition in CONDITIONS]
+MADE += [f"methods/{method}" for method in OTHERS]

@@ -1,20 +1,23 @@
-rule embed_model:
+# The vectors of single residues stay in the store; the tokens of a shard's models are in one file.
+rule embed_models:
     input:
-        ancient("results/split/split.parquet"),
+        "results/split/{part}/{shard}.jsonl",
     output:
-        "results/embed/{pdb_id}.safetensors",
+        "results/embed/{part}/{shard}.safetensors",
     log:
-        "logs/embed/{pdb_id}.log",
+        "logs/embed/{part}/{shard}.log",
     conda:
         "../../envs/cryosamu.yaml"
-    threads: 1
+    threads: 1 if gpus_for("embedding") else 4
     resources:
-        mem_mb=lambda wildcards, attempt: 6000 * attempt,
-        runtime=60,
+        **gpus_for("embedding"),
+        mem_mb=lambda wildcards, threads, attempt: 4000 * (threads + 1) * attempt,
+        runtime=lambda wildcards, attempt: 240 * attempt,
+        disk_mb=4000,
     params:
         config=CONFIG_FILE,
-        model=lambda wildcards: model_path(wildcards.pdb_id),
-        model_sum=sum_of_model,
+        # Not an output: what was embedded before a job fails is kept.
+        models="results/embed/models",
         settings=settings_of(
             "embedding.backend",
             "embedding.weights",
@@ -23,7 +26,7 @@ rule embed_model:
             "embedding.copies",
             "embedding.pooling",
         ),
-        code=code_of("embedding", "structure.model"),
+        code=stage_digest("embed"),
     shell:
-        "cryosamu embed {params.model} --config {params.config}"
-        " --pooled {output} 2> {log}"
+        "cryosamu embed --work {input} --workers {threads} --config {params.config}"
+        " --members {params.models} --pooled {output} 2> {log}"

@@ -1,66 +1,55 @@
-rule enhance_map:
+# The table alone is an output: the maps are what takes the time, and stay if the job fails. One map
+# is made after the other, so that each one's time and memory are its own.
+
+
+rule enhance_maps:
     input:
-        repaired=repaired_model_of,
-        predicted=predicted_model_of,
+        work="results/split/test/{shard}.jsonl",
+        predicted=predicted_models_of,
         checkpoint=f"{RUN}/checkpoint.safetensors",
-        # Only so that Snakemake judges the job anew once the split is made anew.
-        split=ancient("results/split/split.parquet"),
     output:
-        volume="results/enhance/{condition}/{emdb_id}.mrc",
-        record="results/enhance/{condition}/{emdb_id}.json",
-        table="results/enhance/{condition}/{emdb_id}.parquet",
+        "results/enhance/{condition}/{shard}.parquet",
     log:
-        "logs/enhance/{condition}/{emdb_id}.log",
+        "logs/enhance/{condition}/{shard}.log",
     conda:
         "../../envs/cryosamu.yaml"
     threads: 2
     resources:
+        **gpus_for("enhancement"),
         mem_mb=lambda wildcards, attempt: 8000 * attempt,
-        runtime=120,
+        runtime=lambda wildcards, attempt: 480 * attempt,
+        disk_mb=20000,
     params:
         config=CONFIG_FILE,
-        map=map_of,
-        model=model_of,
-        map_sum=map_sum_of,
-        model_sum=sum_of,
-        resolution=resolution_of,
+        maps=lambda wildcards: f"results/enhance/{wildcards.condition}/maps",
         settings=settings_of("enhancement.window", "enhancement.margin"),
-        code=code_of("enhancement", "preparation", "network", "volume"),
+        code=stage_digest("enhance"),
     shell:
-        "cryosamu evaluate method {wildcards.condition} {params.map} --model {params.model}"
-        " --resolution {params.resolution} --checkpoint {input.checkpoint}"
-        " --emdb-id {wildcards.emdb_id} --config {params.config}"
-        " --table {output.table} -o {output.volume} 2> {log}"
+        "cryosamu evaluate method {wildcards.condition} --work {input.work}"
+        " --checkpoint {input.checkpoint} --config {params.config}"
+        " -o {params.maps} --table {output} 2> {log}"
 
 
-# The record alone is an output: a program that is not there, or fails, leaves no map and is a result.
+# A program that is not there, or fails, leaves no map and is a result.
 rule enhance_elsewhere:
     input:
-        repaired=repaired_model_of,
-        split=ancient("results/split/split.parquet"),
+        "results/split/test/{shard}.jsonl",
     output:
-        record="results/methods/{method}/{emdb_id}.json",
-        table="results/methods/{method}/{emdb_id}.parquet",
+        "results/methods/{method}/{shard}.parquet",
     log:
-        "logs/methods/{method}/{emdb_id}.log",
+        "logs/methods/{method}/{shard}.log",
     conda:
         "../../envs/cryosamu.yaml"
     threads: 4
     resources:
         mem_mb=lambda wildcards, attempt: 16000 * attempt,
-        runtime=480,
+        runtime=lambda wildcards, attempt: 960 * attempt,
+        disk_mb=40000,
     params:
         config=CONFIG_FILE,
-        map=map_of,
-        model=model_of,
-        map_sum=map_sum_of,
-        model_sum=sum_of,
-        resolution=resolution_of,
-        contour=contour_option,
-        volume=lambda wildcards, output: Path(output.record).with_suffix(".mrc"),
+        maps=lambda wildcards: f"results/methods/{wildcards.method}/maps",
         settings=settings_of("evaluation.outside"),
-        code=code_of("evaluation.methods"),
+        code=stage_digest("methods"),
     shell:
-        "cryosamu evaluate method {wildcards.method} {params.map} --model {params.model}"
-        " --resolution {params.resolution} {params.contour} --emdb-id {wildcards.emdb_id}"
-        " --config {params.config} --table {output.table} -o {params.volume} 2> {log}"
+        "cryosamu evaluate method {wildcards.method} --work {input} --config {params.config}"
+        " -o {params.maps} --table {output} 2> {log}"

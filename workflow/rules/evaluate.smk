@@ -1,53 +1,38 @@
-rule evaluate_map:
+rule evaluate_maps:
     input:
-        repaired=repaired_model_of,
-        # Only so that Snakemake judges the job anew once the split is made anew.
-        split=ancient("results/split/split.parquet"),
-        made=expand(
-            "results/enhance/{condition}/{emdb_id}.json",
-            condition=CONDITIONS,
-            allow_missing=True,
-        )
-        + expand(
-            "results/methods/{method}/{emdb_id}.json",
-            method=OTHERS,
-            allow_missing=True,
-        ),
+        work="results/split/test/{shard}.jsonl",
+        made=expand("results/{made}/{{shard}}.parquet", made=MADE),
     output:
-        table="results/evaluate/{emdb_id}.parquet",
-        curves="results/evaluate/{emdb_id}.curves.parquet",
-        residues="results/evaluate/{emdb_id}.residues.parquet",
+        table="results/evaluate/{shard}.parquet",
+        curves="results/evaluate/{shard}.curves.parquet",
+        residues="results/evaluate/{shard}.residues.parquet",
     log:
-        "logs/evaluate/{emdb_id}.log",
+        "logs/evaluate/{shard}.log",
     conda:
         "../../envs/cryosamu.yaml"
-    threads: 1
+    threads: 4
     resources:
-        mem_mb=lambda wildcards, attempt: 8000 * attempt,
-        runtime=120,
+        mem_mb=lambda wildcards, threads, attempt: 6000 * threads * attempt,
+        runtime=lambda wildcards, attempt: 480 * attempt,
+        disk_mb=4000,
     params:
         config=CONFIG_FILE,
-        map=map_of,
-        map_sum=map_sum_of,
-        model_sum=sum_of,
-        model=model_of,
-        pdb_id=pdb_id_of,
-        resolution=resolution_of,
-        contour=contour_option,
-        methods=method_options,
+        # Not an output: what was evaluated before a job fails is kept.
+        maps="results/evaluate/maps",
+        methods=[f"--method {Path(made).name}=results/{made}/maps" for made in MADE],
         settings=settings_of("evaluation"),
-        code=code_of("evaluation", "volume"),
+        code=stage_digest("evaluate"),
     shell:
-        "cryosamu evaluate map {params.map} {params.model} --resolution {params.resolution}"
-        " --emdb-id {wildcards.emdb_id} --pdb-id {params.pdb_id} {params.contour} {params.methods}"
-        " --config {params.config} --table {output.table} --curves {output.curves}"
-        " --per-residue {output.residues} &> {log}"
+        "cryosamu evaluate map --work {input.work} --workers {threads} {params.methods}"
+        " --config {params.config} --members {params.maps} --table {output.table}"
+        " --curves {output.curves} --per-residue {output.residues} &> {log}"
 
 
 rule compare_methods:
     input:
         split="results/split/split.parquet",
-        tables=evaluation_tables,
+        tables=expand("results/evaluate/{shard}.parquet", shard=SHARDS),
+        dealt=ancient(DEALT),
     output:
         report(
             "results/evaluate/summary.parquet",
@@ -60,51 +45,46 @@ rule compare_methods:
         "../../envs/cryosamu.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
         runtime=30,
+        disk_mb=1000,
     params:
         code=code_of("evaluation.statistics"),
     shell:
         "cryosamu evaluate summary {input.tables} --pairs {input.split} -o {output} 2> {log}"
 
 
-rule control_map:
+rule control_maps:
     input:
-        repaired=repaired_model_of,
+        work="results/split/test/{shard}.jsonl",
         checkpoint=f"{RUN}/checkpoint.safetensors",
-        split=ancient("results/split/split.parquet"),
     output:
-        "results/evaluate/{emdb_id}.controls.parquet",
+        "results/evaluate/{shard}.controls.parquet",
     log:
-        "logs/evaluate/{emdb_id}.controls.log",
+        "logs/evaluate/{shard}.controls.log",
     conda:
         "../../envs/cryosamu.yaml"
     threads: 2
     resources:
+        **gpus_for("enhancement"),
         mem_mb=lambda wildcards, attempt: 8000 * attempt,
-        runtime=240,
+        runtime=lambda wildcards, attempt: 960 * attempt,
+        disk_mb=2000,
     params:
         config=CONFIG_FILE,
-        map=map_of,
-        model=model_of,
-        map_sum=map_sum_of,
-        model_sum=sum_of,
-        pdb_id=pdb_id_of,
-        resolution=resolution_of,
-        contour=contour_option,
+        maps="results/evaluate/maps",
         settings=settings_of("enhancement.window", "enhancement.margin"),
-        code=code_of("evaluation.controls", "enhancement", "network", "volume"),
+        code=stage_digest("controls"),
     shell:
-        "cryosamu evaluate controls {params.map} {params.model}"
-        " --resolution {params.resolution} {params.contour} --checkpoint {input.checkpoint}"
-        " --emdb-id {wildcards.emdb_id} --pdb-id {params.pdb_id} --config {params.config}"
-        " -o {output} &> {log}"
+        "cryosamu evaluate controls --work {input.work} --checkpoint {input.checkpoint}"
+        " --config {params.config} --members {params.maps} -o {output} &> {log}"
 
 
 rule compare_with_training:
     input:
         split="results/split/split.parquet",
-        tables=evaluation_tables,
+        tables=expand("results/evaluate/{shard}.parquet", shard=SHARDS),
+        dealt=ancient(DEALT),
     output:
         "results/evaluate/leakage.parquet",
     log:
@@ -113,8 +93,9 @@ rule compare_with_training:
         "../../envs/cryosamu.yaml"
     threads: 2
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        runtime=lambda wildcards, attempt: 60 * attempt,
+        disk_mb=4000,
     params:
         config=CONFIG_FILE,
         tables=lambda wildcards, input: repeated("--evaluation", input.tables),

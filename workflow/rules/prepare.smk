@@ -1,27 +1,23 @@
-rule prepare_pair:
+rule prepare_pairs:
     input:
-        repaired=repaired_model_of,
-        split=ancient("results/split/split.parquet"),
+        "results/split/training/{shard}.jsonl",
     output:
-        voxels="results/prepare/{emdb_id}.npy",
-        record="results/prepare/{emdb_id}.json",
+        "results/prepare/{shard}.parquet",
     log:
-        "logs/prepare/{emdb_id}.log",
+        "logs/prepare/{shard}.log",
     conda:
         "../../envs/cryosamu.yaml"
-    threads: 1
+    threads: 4
     resources:
-        mem_mb=lambda wildcards, attempt: 6000 * attempt,
-        runtime=60,
+        mem_mb=lambda wildcards, threads, attempt: 4000 * threads * attempt,
+        runtime=lambda wildcards, attempt: 240 * attempt,
+        disk_mb=20000,
     params:
         config=CONFIG_FILE,
-        map=map_of,
-        map_sum=map_sum_of,
-        model_sum=sum_of,
-        model=model_of,
-        resolution=resolution_of,
+        # Not an output: what was prepared before a job fails is kept.
+        pairs="results/prepare/pairs",
         settings=settings_of("preparation"),
-        code=code_of("preparation", "structure", "volume"),
+        code=stage_digest("prepare"),
     shell:
-        "cryosamu prepare {params.map} {params.model} --resolution {params.resolution}"
-        " --config {params.config} -o {output.voxels} 2> {log}"
+        "cryosamu prepare --work {input} --workers {threads} --config {params.config}"
+        " -o {params.pairs} --table {output} 2> {log}"

@@ -7,12 +7,13 @@ rule write_report:
         history=f"{RUN}/history.parquet",
         summary="results/evaluate/summary.parquet",
         leakage="results/evaluate/leakage.parquet",
-        controls=control_tables,
-        residues=residue_tables,
-        methods=method_tables,
-        tables=evaluation_tables,
-        curves=evaluation_curves,
-        enhanced=enhanced_maps,
+        work=expand("results/split/test/{shard}.jsonl", shard=SHARDS),
+        tables=expand("results/evaluate/{shard}.parquet", shard=SHARDS),
+        curves=expand("results/evaluate/{shard}.curves.parquet", shard=SHARDS),
+        residues=expand("results/evaluate/{shard}.residues.parquet", shard=SHARDS),
+        controls=expand("results/evaluate/{shard}.controls.parquet", shard=SHARDS),
+        methods=expand("results/{made}/{shard}.parquet", made=MADE, shard=SHARDS),
+        enhanced=expand("results/enhance/enhanced/{shard}.parquet", shard=SHARDS),
     output:
         report(
             "results/report/report.html",
@@ -25,8 +26,9 @@ rule write_report:
         "../../envs/cryosamu.yaml"
     threads: 1
     resources:
-        mem_mb=6000,
-        runtime=60,
+        mem_mb=lambda wildcards, attempt: 6000 * attempt,
+        runtime=lambda wildcards, attempt: 60 * attempt,
+        disk_mb=1000,
     params:
         config=CONFIG_FILE,
         tables=lambda wildcards, input: repeated("--evaluation", input.tables),
@@ -34,7 +36,8 @@ rule write_report:
         controls=lambda wildcards, input: repeated("--controls", input.controls),
         residues=lambda wildcards, input: repeated("--residues", input.residues),
         methods=lambda wildcards, input: repeated("--methods", input.methods),
-        pairings=pairing_options,
+        work=lambda wildcards, input: repeated("--work", input.work),
+        enhanced="results/enhance/enhanced/maps",
         title=SETTINGS.report.title,
         note=SETTINGS.report.note,
         settings=settings_of("curation", "training", "report"),
@@ -43,6 +46,7 @@ rule write_report:
         "cryosamu report --catalogue {input.catalogue} --decisions {input.decisions}"
         " --split {input.split} --checkpoint {input.checkpoint} --history {input.history}"
         " --summary {input.summary} --leakage {input.leakage} {params.controls}"
-        " {params.residues} {params.methods} {params.tables} {params.curves} {params.pairings}"
+        " {params.residues} {params.methods} {params.tables} {params.curves}"
+        " {params.work} --enhanced {params.enhanced}"
         " --title {params.title:q} --note {params.note:q} --config {params.config}"
         " -o {output} 2> {log}"

@@ -65,17 +65,13 @@ def leakage(
         distinct_sequences,
         leakage_table,
     )
-    from cryosamu.tables import EVALUATION, LEAKAGE, SPLIT, read_table, write_table
+    from cryosamu.tables import EVALUATION, LEAKAGE, SPLIT, read_table, read_tables, write_table
 
     clustering = read_config(config).curation.clustering
     chains = _chains(read_table(split, SPLIT), models)
     pairs = find_similar(distinct_sequences(chains), any_identity(clustering), threads)
     table = leakage_table(chains, pairs, clustering.identity)
-    judged = None
-    if evaluation:
-        import pandas as pd
-
-        judged = pd.concat([read_table(path, EVALUATION) for path in evaluation])
+    judged = read_tables(evaluation, EVALUATION) if evaluation else None
     beside = conditions(judged)
     write_table(output, table, LEAKAGE)
     _tell(table, beside, clustering.identity)

@@ -45,11 +45,9 @@ def summary(
     map on which a method failed is a loss. The reference is the fair baseline: the deposited map
     low-passed to its reported resolution.
 
-        cryosamu evaluate summary results/evaluate/EMD-*.parquet --pairs results/split/split.parquet
+        cryosamu evaluate summary judged_*.parquet --pairs results/split/split.parquet
         -o summary.json
     """
-    import pandas as pd
-
     from cryosamu.evaluation.statistics.pairing import paired_values
     from cryosamu.evaluation.statistics.summary import median_curves, summarise
     from cryosamu.tables import (
@@ -60,6 +58,7 @@ def summary(
         SPLIT,
         SUMMARY,
         read_table,
+        read_tables,
         write_table,
     )
 
@@ -71,14 +70,14 @@ def summary(
     given = [path for path in tables if not path.name.endswith(".curves.parquet")]
     if not given:
         raise CryosamuError("no table of `cryosamu evaluate --table` was given.")
-    evaluation = pd.concat([read_table(path, EVALUATION) for path in given], ignore_index=True)
+    evaluation = read_tables(given, EVALUATION)
     paired = paired_values(
         evaluation, reference, None if pairs is None else read_table(pairs, SPLIT)
     )
     compared = summarise(paired).assign(reference=reference)
     medians = None
     if curves:
-        drawn = pd.concat([read_table(path, CURVES) for path in curves])
+        drawn = read_tables(curves, CURVES)
         if drawn.empty:
             raise CryosamuError("the tables of --curves hold no rows: no curve was measured.")
         medians = median_curves(drawn)

@@ -108,9 +108,7 @@ def _joined(paths: Sequence[Path], schema: pa.Schema, *once: str) -> pd.DataFram
     """Return the rows of all files; where `once` is given, those columns name a row of a map."""
     if not paths:
         return None
-    frames = [tables.read_table(path, schema) for path in paths]
-    filled = [frame for frame in frames if len(frame)] or frames[:1]
-    joined = pd.concat(filled, ignore_index=True)
+    joined = tables.read_tables(paths, schema)
     # A user's own map needs no archive id; its rows must not get lost in groups.
     ids = [name for name in ("emdb_id", "pdb_id") if name in joined]
     joined[ids] = joined[ids].fillna(UNNAMED).replace("", UNNAMED)

@@ -23,7 +23,7 @@ from cryosamu.tables.judging import (
     SUMMARY,
 )
 from cryosamu.tables.learning import HISTORY, PACE, PREPARED
-from cryosamu.tables.parquet import join_tables, read_table, write_table
+from cryosamu.tables.parquet import join_tables, read_table, read_tables, write_table
 
 __all__ = [
     "CATALOGUE",
@@ -49,5 +49,6 @@ __all__ = [
     "SUMMARY",
     "join_tables",
     "read_table",
+    "read_tables",
     "write_table",
 ]

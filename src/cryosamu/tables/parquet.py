@@ -44,7 +44,20 @@ def read_table(path: Path | str, schema: pa.Schema) -> pd.DataFrame:
     CryosamuError
         When the file is not a Parquet table of this kind.
     """
-    frame: pd.DataFrame = _read(path, schema).to_pandas()
+    return read_tables([path], schema)
+
+
+def read_tables(paths: Iterable[Path | str], schema: pa.Schema) -> pd.DataFrame:
+    """Read the rows of several tables of one kind, in their order; no table, no row.
+
+    Raises
+    ------
+    CryosamuError
+        When a file is not a Parquet table of this kind.
+    """
+    parts = [_read(path, schema) for path in paths]
+    # Before they are frames: pandas would guess anew of which type an empty part's columns are.
+    frame: pd.DataFrame = pa.concat_tables([schema.empty_table(), *parts]).to_pandas()
     return frame
 
 

@@ -4,9 +4,10 @@ from parsed_page import Page
 
 from cryosamu import tables
 from cryosamu.errors import CryosamuError
+from cryosamu.pairs import write_pairs
 from cryosamu.report.inputs import InputFiles, read_inputs
 from cryosamu.report.page import render
-from cryosamu.report.pairing import parse_pairing
+from cryosamu.report.pairing import listed_pairings, parse_pairing
 
 
 class TestInputs:
@@ -60,3 +61,21 @@ class TestInputs:
     def test_a_pairing_given_twice_is_refused(self, pairing):
         with pytest.raises(CryosamuError, match="more than once for EMD-1"):
             read_inputs(InputFiles(pairings=(pairing, pairing)))
+
+
+class TestListedPairings:
+    def test_a_list_gives_the_pairs_whose_enhanced_maps_are_there(self, tmp_path, pair_of):
+        for name in ("map.mrc", "model.cif"):
+            (tmp_path / name).write_text(name)
+        files = tmp_path / "map.mrc", tmp_path / "model.cif"
+        names = ("EMD-2007", "EMD-1001", "EMD-1300")
+        write_pairs(tmp_path, [pair_of(*files, emdb_id=name) for name in names], 2)
+        for name in names[:2]:
+            path = tmp_path / "enhanced" / name[-2:] / f"{name}.mrc"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text("a map")
+        found = listed_pairings([tmp_path / "0.jsonl", tmp_path / "1.jsonl"], tmp_path / "enhanced")
+        assert [one.emdb_id for one in found] == ["EMD-1001", "EMD-2007"]
+        assert found[1] == parse_pairing(
+            f"EMD-2007={files[0]},{tmp_path}/enhanced/07/EMD-2007.mrc,{files[1]}"
+        )
