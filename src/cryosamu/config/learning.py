@@ -76,12 +76,13 @@ class LossSettings(Section):
     """Weights of the losses that are summed; 0 leaves one out."""
 
     smooth_l1: Weight = 1.0
+    correlation: Weight = 0.0
     ssim: Weight = 0.0
     fourier_shell: Weight = 0.0
 
     @model_validator(mode="after")
     def _something(self) -> LossSettings:
-        if not (self.smooth_l1 or self.ssim or self.fourier_shell):
+        if not (self.smooth_l1 or self.correlation or self.ssim or self.fourier_shell):
             raise ValueError("no loss has a weight above 0, so there is nothing to learn from")
         return self
 

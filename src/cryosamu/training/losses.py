@@ -1,4 +1,4 @@
-"""What the network is made to lessen: smooth-L1, and by choice structure and spectrum."""
+"""What the network is made to lessen: smooth-L1, and by choice correlation, structure, spectrum."""
 
 from __future__ import annotations
 
@@ -30,9 +30,25 @@ def training_loss(answer: Tensor, target: Tensor, weights: LossSettings) -> Tens
         total = total + weights.smooth_l1 * F.smooth_l1_loss(answer, target)
     if weights.ssim:
         total = total + weights.ssim * (1 - structural_similarity(answer, target).mean())
+    if weights.correlation:
+        total = total + weights.correlation * (1 - correlation(answer, target).mean())
     if weights.fourier_shell:
         total = total + weights.fourier_shell * (1 - shell_correlation(answer, target).mean())
     return total
+
+
+def correlation(answer: Tensor, target: Tensor) -> Tensor:
+    """Return Pearson's correlation over each example's voxels [batch], 0 where one is constant.
+
+    Parameters
+    ----------
+    answer, target
+        float32 [batch, 1, z, y, x].
+    """
+    a, b = (
+        values.flatten(1) - values.flatten(1).mean(1, keepdim=True) for values in (answer, target)
+    )
+    return F.cosine_similarity(a, b, dim=1, eps=_SMALL)
 
 
 def structural_similarity(answer: Tensor, target: Tensor) -> Tensor:

@@ -10,9 +10,15 @@ from skimage.metrics import structural_similarity as their_similarity
 
 from cryosamu.config import LossSettings
 from cryosamu.errors import ConfigError
-from cryosamu.training.losses import shell_correlation, structural_similarity, training_loss
+from cryosamu.training.losses import (
+    correlation,
+    shell_correlation,
+    structural_similarity,
+    training_loss,
+)
 
 ALONE = {"smooth_l1": 0, "ssim": 0, "fourier_shell": 0}
+PEARSON = LossSettings(**ALONE | {"correlation": 1})
 SSIM = LossSettings(**ALONE | {"ssim": 1})
 FOURIER = LossSettings(**ALONE | {"fourier_shell": 1})
 
@@ -40,6 +46,18 @@ def shells_by_hand(one, other):
         powers = (np.abs(x) ** 2).sum() * (np.abs(y) ** 2).sum()
         found.append((x * y.conj()).sum().real / np.sqrt(powers + 1e-6))
     return np.mean(found)
+
+
+def test_the_correlation_is_numpys_and_knows_neither_scale_nor_offset():
+    random = np.random.default_rng(5)
+    answer, target = random.normal(size=(2, 3, 1, 9, 9, 9)).astype(np.float32)
+    target += answer
+    found = correlation(torch.from_numpy(4 * answer + 2), torch.from_numpy(target))
+    expected = [
+        np.corrcoef(a.ravel(), b.ravel())[0, 1] for a, b in zip(answer, target, strict=True)
+    ]
+    assert found.numpy() == pytest.approx(expected, abs=1e-5)
+    assert correlation(torch.ones(1, 1, 3, 3, 3), torch.rand(1, 1, 3, 3, 3)) == 0
 
 
 @pytest.mark.parametrize("edge", [16, 21])
@@ -76,7 +94,9 @@ def test_the_shells_do_not_know_the_scale(scale, seed):
     torch.testing.assert_close(same, shell_correlation(one, other), rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.parametrize("weights", [LossSettings(), SSIM, FOURIER], ids=["l1", "ssim", "shell"])
+@pytest.mark.parametrize(
+    "weights", [LossSettings(), PEARSON, SSIM, FOURIER], ids=["l1", "pearson", "ssim", "shell"]
+)
 def test_every_loss_falls_where_its_gradient_points(weights):
     answer, target = cubes(3)
     answer.requires_grad_()
@@ -90,7 +110,7 @@ def test_every_loss_falls_where_its_gradient_points(weights):
         assert training_loss(answer + step, target, weights) > loss
 
 
-@pytest.mark.parametrize("weights", [SSIM, FOURIER], ids=["ssim", "shell"])
+@pytest.mark.parametrize("weights", [PEARSON, SSIM, FOURIER], ids=["pearson", "ssim", "shell"])
 def test_empty_crops_give_finite_gradients(weights):
     answer = torch.zeros(2, 1, 16, 16, 16, requires_grad=True)
     training_loss(answer, torch.zeros(2, 1, 16, 16, 16), weights).backward()
