@@ -19,6 +19,7 @@ def test_the_demo_gives_the_same_bytes_as_on_one_machine_and_is_then_done(
     before = scheduler.last
     run = here.run_while(lambda _: None, {})
     assert run.status == 0, run.text
+    assert "Using workflow specific profile" in run.text
     assert here.pipeline.checksums() == finished.checksums()
     assert (here.pipeline.folder / "results/report/report.html").is_file()
 

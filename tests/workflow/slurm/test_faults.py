@@ -93,8 +93,10 @@ def test_ctrl_c_empties_the_queue_and_a_killed_head_is_resumed_without_repeating
     before = slurm.last
 
     def interrupt(process: subprocess.Popen[str]) -> None:
-        submitted.running(before, nth=2)
-        os.killpg(process.pid, signal.SIGINT)
+        second = submitted.running(before, nth=2)
+        wait_until(lambda: slurm.command_of(second), "the second job ran no command")
+        # The archive's server passes it on to Snakemake: once, as a terminal would.
+        process.send_signal(signal.SIGINT)
 
     run = submitted.run_while(interrupt, STRICTER, "--", SECOND)
     assert run.status != 0

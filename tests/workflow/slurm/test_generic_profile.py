@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import time
@@ -21,33 +20,27 @@ def generic(finished: Pipeline, scheduler: Scheduler, seen: None, tmp_path: Path
     return Submitted.through("generic", finished.copy(tmp_path / "run"), scheduler)
 
 
-def test_a_killed_head_takes_up_its_jobs_again_and_a_silent_controller_is_waited_for(
+def test_a_killed_job_is_submitted_again_and_a_silent_controller_is_waited_for(
     generic: Submitted,
 ) -> None:
-    slurm, pipeline = generic.scheduler, generic.pipeline
+    slurm = generic.scheduler
     before = slurm.last
 
-    def kill(process: subprocess.Popen[str]) -> None:
-        generic.running(before)
-        os.killpg(process.pid, signal.SIGKILL)
-
-    assert generic.run_while(kill, STRICTER, "--", SECOND).status == -signal.SIGKILL
-    unlocked = pipeline.run(STRICTER, "--unlock")
-    assert unlocked.status == 0, unlocked.text
-
-    def silence(_: subprocess.Popen[str]) -> None:
-        generic.running(before, nth=2)
+    def cancel_and_silence(_: subprocess.Popen[str]) -> None:
+        first = generic.running(before)
+        slurm.ask("scancel", str(first.number))
+        generic.running(first.number)
         slurm.stop_controller()
         # Longer than SLURM's commands ask.
         time.sleep(12)
         slurm.start_controller()
 
-    run = generic.run_while(silence, STRICTER, "--", SECOND)
+    run = generic.run_while(cancel_and_silence, STRICTER, "--", SECOND)
     assert run.status == 0, run.text
-    assert "Resuming incomplete job" in run.text
-    first, second = slurm.since(before)
-    assert (first.state, second.state) == ("COMPLETED", "COMPLETED")
-    assert first.name != second.name
+    assert "profiles/generic" in run.text
+    jobs = slurm.since(before)
+    assert [job.state for job in jobs] == ["CANCELLED", "COMPLETED", "COMPLETED"]
+    assert jobs[0].name == jobs[1].name != jobs[2].name
 
 
 def test_ctrl_c_cancels_the_jobs(generic: Submitted) -> None:
@@ -56,7 +49,8 @@ def test_ctrl_c_cancels_the_jobs(generic: Submitted) -> None:
 
     def interrupt(process: subprocess.Popen[str]) -> None:
         generic.running(before)
-        os.killpg(process.pid, signal.SIGINT)
+        # The archive's server passes it on to Snakemake: once, as a terminal would.
+        process.send_signal(signal.SIGINT)
 
     assert generic.run_while(interrupt, STRICTER, "--", FIRST).status != 0
     wait_until(lambda: not slurm.queue(), "jobs were left in the queue")
