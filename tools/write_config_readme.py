@@ -52,7 +52,9 @@ def page(text: str) -> str:
     """Return the page for a configuration file, a table a section."""
     lines = text.splitlines()
     parts = [INTRODUCTION]
-    for key, section in yaml.compose(text).value:
+    root = yaml.compose(text)
+    assert isinstance(root, yaml.MappingNode)
+    for key, section in root.value:
         rows: list[Row] = []
         _collect(key.value, section, lines, rows)
         parts.append(f"## {key.value}\n\n| key and default | meaning |\n| --- | --- |")

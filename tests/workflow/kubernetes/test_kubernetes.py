@@ -114,6 +114,7 @@ def head(tmp_path_factory, environment, image):
     settings = yaml.safe_load(profile.read_text())
     settings["kubernetes-persistent-volumes"] = [f"cryosamu:{shared}"]
     settings |= {"jobs": 2, "seconds-between-status-checks": 1, "latency-wait": 5}
+    settings["set-resources"] = {"fetch_models": {"gpu": 1}}
     profile.write_text(yaml.safe_dump(settings))
     (job,) = (one for one in documents("run.yaml") if one["kind"] == "Job")
     container = job["spec"]["template"]["spec"]["containers"][0]
@@ -174,8 +175,10 @@ def test_a_run_in_pods_with_one_of_them_killed(head, environment):
     for job in cluster.jobs:
         pod = job["spec"]["template"]["spec"]
         assert {pod["serviceAccountName"]} == accounts
-        resources = pod["containers"][0]["resources"]
-        assert {"cpu", "memory", "ephemeral-storage"} <= set(resources["limits"])
+        assert {"cpu", "memory", "ephemeral-storage"} <= set(limits_of(job))
+    with_gpu = [job for job in cluster.jobs if "fetch_models" in command_of(job)]
+    assert with_gpu
+    assert all(limits_of(job)["nvidia.com/gpu"] == "1" for job in with_gpu)
     assert (folder / TARGET).is_file()
     assert keys_in_bucket(environment) >= {
         f"run/{TARGET}",
@@ -185,6 +188,10 @@ def test_a_run_in_pods_with_one_of_them_killed(head, environment):
     cluster, text, _ = head()
     assert "Nothing to be done" in text
     assert cluster.jobs == []
+
+
+def limits_of(job):
+    return job["spec"]["template"]["spec"]["containers"][0]["resources"]["limits"]
 
 
 def command_of(job):
