@@ -58,11 +58,12 @@ class _Claim:
             return False
         try:
             os.kill(self.pid, 0)
+            # A zombie: killed, and its parent has not asked how it ended.
+            return Path(f"/proc/{self.pid}/stat").read_text().rpartition(") ")[2].startswith("Z")
         except ProcessLookupError:
             return True
-        except PermissionError:
-            pass
-        return False
+        except OSError:  # another user's, or a system without /proc
+            return False
 
 
 class Hold:
