@@ -30,6 +30,7 @@ DAEMONS = ("slurmd", "slurmctld", "munged")
 """In the order in which they are stopped."""
 
 CPUS, MEMORY_MB = 64, 512_000
+GPUS = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random")
 SECONDS = 30
 
 
@@ -70,10 +71,11 @@ def write_configuration(folder: Path) -> None:
         daemon_port=daemon,
         cpus=CPUS,
         memory_mb=MEMORY_MB,
+        gpus=len(GPUS),
     )
     (folder / "slurm.conf").write_text(text)
-    # A GPU in name: jobs that ask for one get CUDA_VISIBLE_DEVICES.
-    (folder / "gres.conf").write_text("Name=gpu File=/dev/null\n")
+    # GPUs in name: jobs that ask for one get CUDA_VISIBLE_DEVICES.
+    (folder / "gres.conf").write_text("".join(f"Name=gpu File={file}\n" for file in GPUS))
     (folder / "plugstack.conf").touch()
     # Snakemake's SLURM plugin calls srun without any SLURM_* variable of the job's.
     srun = folder / "bin" / "srun"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
 import time
@@ -18,7 +19,7 @@ TOOL = REPOSITORY / "tools" / "slurm" / "one_machine.py"
 EXECUTORS = Path(sys.prefix) / "executors"
 """Where `make executors` puts Snakemake's executor plugins."""
 
-SECONDS = 600
+SECONDS = 1800
 RUNNING = {"RUNNING", "COMPLETING"}
 WAITING = {"PENDING", "CONFIGURING"}
 
@@ -180,11 +181,11 @@ class Submitted:
         process = self.pipeline.start(settings, *extra)
         try:
             meanwhile(process)
+            text, _ = process.communicate(timeout=SECONDS)
         except BaseException:
-            process.kill()
+            os.killpg(process.pid, signal.SIGKILL)
             print(process.communicate()[0])
             raise
-        text, _ = process.communicate(timeout=SECONDS)
         return Run(process.returncode, text)
 
     def running(self, after: int, nth: int = 1) -> Job:
