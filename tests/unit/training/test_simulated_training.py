@@ -156,6 +156,17 @@ def test_a_checkpoint_says_what_it_was_trained_on_and_not(tmp_path, toys):
     assert "simulated from 4 atomic structures" in " ".join(header.notes)
 
 
+def test_real_maps_judge_where_there_are_any(tmp_path, toys):
+    world = World(tmp_path).add(1, "validation")
+    files = replace(world.files(), structures=(toys[0],), tokens=(world.files().tokens[0], toys[1]))
+    settings = SIMULATED.model_copy(update={"steps": 2})
+    run_training(files, NETWORK, settings, lambda _text: None)
+    training = read_header(files.checkpoint).training
+    assert training.training_pairs == ()
+    assert training.validation_pairs == ("EMD-1",)
+    assert len(training.structures["structures"]) == 4
+
+
 def test_validation_maps_are_the_same_whatever_else_is_held_out(toys):
     settings = SIMULATED.model_copy(
         update={"simulation": SIMULATED.simulation.model_copy(update={"neighbours": 0.0})}

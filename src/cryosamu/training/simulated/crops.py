@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -33,12 +34,15 @@ class _View:
         float32 [2, view, view, view]: 0 the map, 1 the target.
     structure
         Number of the structure whose tokens belong to it.
+    resolution
+        That would be reported, Å.
     corners, dense
         int64 [corners, 3] in z, y, x: where a crop may begin; and those where it finds protein.
     """
 
     maps: Tensor
     structure: int
+    resolution: float
     corners: Tensor
     dense: Tensor
 
@@ -67,7 +71,7 @@ class SimulatedCrops:
 
     def batch(self, step: int, places: Sequence[int]) -> Batch:
         """Return the crops of some places of a step's batch, on the device."""
-        cubes, tokens, masks = [], [], []
+        cubes, tokens, masks, resolutions = [], [], [], []
         for place, view in zip(places, self._views_of(step, places), strict=True):
             random = np.random.default_rng([self._settings.seed, _CROP, step, place])
             told = random.random() >= self._settings.embedding_dropout
@@ -75,6 +79,8 @@ class SimulatedCrops:
             token, mask = self._data.tokens[self._data.train[view.structure].name]
             tokens.append(token.float())
             masks.append(mask & told)
+            known = random.random() >= self._settings.embedding_dropout
+            resolutions.append(view.resolution if known else math.nan)
         longest = max(map(len, tokens))
         stacked = torch.stack(cubes)
         return Batch(
@@ -82,6 +88,7 @@ class SimulatedCrops:
             stacked[:, 1:],
             torch.stack([F.pad(one, (0, 0, 0, longest - len(one))) for one in tokens]),
             torch.stack([F.pad(one, (0, longest - len(one))) for one in masks]),
+            torch.tensor(resolutions),
         ).to(self._device)
 
     def _cut(self, view: _View, random: np.random.Generator) -> Tensor:
@@ -128,7 +135,9 @@ class SimulatedCrops:
             both = torch.stack((maps.density[row], maps.target[row]))
             corners = _CORNER_STEP * torch.ones_like(shares[row]).nonzero()
             dense = _CORNER_STEP * (shares[row] >= DENSE_SHARE).nonzero()
-            self._views[key] = _View(both, scene.structure, corners, dense)
+            self._views[key] = _View(
+                both, scene.structure, scene.conditions.resolution, corners, dense
+            )
 
 
 def _shares(targets: Tensor, edge: int) -> Tensor:

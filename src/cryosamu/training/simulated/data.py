@@ -81,6 +81,8 @@ def read_structures(
 
     Parameters
     ----------
+    tokens
+        Files of structure tokens, or folders with one {name}.safetensors a structure.
     held_out
         How many structures to validate on: those whose names have the lowest SHA-256, so that
         none changes sides as the files grow, but for the few that newcomers push out.
@@ -99,7 +101,7 @@ def read_structures(
             if one.name in structures:
                 raise CryosamuError(f"{path}: {one.name} is in another file of structures too.")
             structures[one.name] = one
-    known = read_tokens(tokens)
+    known = read_tokens(token_files(tokens, sorted(structures)))
     missing = sorted(structures.keys() - known.keys())
     if missing:
         raise CryosamuError(
@@ -138,13 +140,11 @@ def with_structures(
     preparation
         Used where there are no pairs; with pairs, maps are simulated as these were prepared.
     """
-    names = [one.name for path in libraries for one in read_library(path).structures]
-    paths = token_files(tokens, names)
-    header = read_tokens_header(paths)
     preparation = preparation if pairs is None else pairs.preparation
-    found = read_structures(
-        libraries, paths, settings.simulation.validation_structures, preparation
-    )
+    held_out = settings.simulation.validation_structures
+    found = read_structures(libraries, tokens, held_out, preparation)
+    names = [one.name for one in (*found.train, *found.held_out)]
+    header = read_tokens_header(token_files(tokens, names))
     judges = pairs.validation if pairs is not None else ()
     return TrainingData(
         train=pairs.train if pairs is not None else (),
@@ -183,6 +183,7 @@ def validation_pairs(
                 digest=structure.digest,
                 simulated=True,
                 voxel_size=voxel_size,
+                resolution=scene.conditions.resolution,
             )
         )
     return tuple(found)
