@@ -17,9 +17,9 @@ rule train_network:
     threads: 8
     resources:
         **gpus_for("training"),
-        # Starts one process a task where a job has several, such as srun; see docs/training.md.
         mem_mb=16000,
         runtime=2880,
+        # Starts one process a task where a job has several, such as srun; see docs/training.md.
         launcher="",
     params:
         config=CONFIG_FILE,
