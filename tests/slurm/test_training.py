@@ -1,0 +1,123 @@
+"""Training under a real SLURM of this machine: tasks of a step, a requeued and a warned job."""
+
+import shlex
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "tests" / "unit" / "training"))
+sys.path.insert(0, str(ROOT / "tools" / "slurm"))
+
+import one_machine  # noqa: E402
+from training_toys import COMMAND, NETWORK, TRAINING, World, state_file  # noqa: E402
+
+from cryosamu.tables import HISTORY, read_table  # noqa: E402
+from cryosamu.tensors import read_tensors_header  # noqa: E402
+
+pytestmark = pytest.mark.skipif(
+    bool(one_machine.missing()), reason=f"SLURM is not installed: {one_machine.missing()}"
+)
+STEADY = NETWORK.model_copy(update={"dropout": 0.0})
+# Too many steps for a test, unless it is stopped.
+LONG = TRAINING.model_copy(update={"steps": 200, "validate_every": 100})
+
+
+@pytest.fixture(scope="module")
+def slurm(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("slurm") / "slurm"
+    script = [sys.executable, str(ROOT / "tools" / "slurm" / "one_machine.py")]
+    subprocess.run([*script, "start", str(folder)], check=True, capture_output=True, text=True)
+    yield folder
+    subprocess.run([*script, "stop", str(folder)], check=True, capture_output=True)
+
+
+@pytest.fixture
+def world(tmp_path):
+    return World(tmp_path).add(1, "train").add(2, "train").add(3, "validation")
+
+
+class Job:
+    """A job that runs what the rule's shell runs."""
+
+    def __init__(self, slurm, world, name, training, tasks=1, launcher="", network=NETWORK):
+        self.slurm, self.world = slurm, world
+        arguments = shlex.join(world.arguments(name, f"state_of_{name}", network, training))
+        command = shlex.join([sys.executable, "-c", COMMAND])
+        self.log = world.folder / f"{name}.log"
+        script = world.folder / f"{name}.sh"
+        script.write_text(
+            f"#!/bin/bash\nexport OMP_NUM_THREADS=1\n"
+            f"bash -c {shlex.quote(f'set -euo pipefail; exec {launcher} {command} {arguments}')}\n"
+        )
+        options = ["--parsable", "--requeue", f"--ntasks={tasks}", "--mem=4000"]
+        options += [f"--output={self.log}", "--open-mode=append", f"--chdir={world.folder}"]
+        self.number = self.call("sbatch", *options, str(script)).strip()
+
+    def call(self, *command):
+        done = one_machine.call(self.slurm, *command)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def status(self):
+        return self.call("squeue", "-h", "-t", "all", "-j", self.number, "-o", "%T").strip()
+
+    def wait(self, condition, seconds=240):
+        deadline = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < deadline, self.said()
+            time.sleep(0.2)
+
+    def wait_for_training(self):
+        states = self.world.folder / f"state_of_{self.log.stem}"
+        self.wait(lambda: list(states.glob("*/state.safetensors")))
+        time.sleep(1)
+
+    def said(self):
+        return f"{self.status()} {self.log.read_text() if self.log.exists() else ''}"
+
+
+def test_the_tasks_of_a_step_train_as_one_process_does(slurm, world):
+    shared = TRAINING.model_copy(update={"batch_size": 4})
+    launcher = "srun --kill-on-bad-exit=1"
+    job = Job(slurm, world, "two", shared, 2, launcher, STEADY)
+    job.wait(lambda: job.status() in ("COMPLETED", "FAILED"))
+    assert job.status() == "COMPLETED", job.said()
+    assert job.log.read_text().count("training from scratch") == 1
+    world.train("one", "state_of_one", STEADY, shared)
+    one, two = (read_table(world.files(name).history, HISTORY) for name in ("one", "two"))
+    assert two.drop(columns="value").equals(one.drop(columns="value"))
+    assert two.value.to_numpy() == pytest.approx(one.value.to_numpy(), rel=1e-4, abs=1e-6)
+    # Both tasks were counted, though the job's own script is none of them.
+    about = next((world.folder / "state_of_two").glob("*/about.json")).read_text()
+    assert '"processes": 2' in about
+
+
+def test_a_requeued_job_goes_on_where_it_was(slurm, world):
+    job = Job(slurm, world, "again", LONG)
+    job.wait_for_training()
+    job.call("scontrol", "requeue", job.number)
+    # SLURM leaves a requeued job alone for two minutes.
+    job.wait(lambda: job.status() == "PENDING")
+    job.call("scontrol", "update", f"JobId={job.number}", "StartTime=now")
+    job.wait(lambda: "resuming at step" in job.log.read_text())
+    step = int(job.log.read_text().partition("resuming at step ")[2].split()[0])
+    assert step > 0
+    job.wait(lambda: job.status() in ("COMPLETED", "FAILED"))
+    assert job.status() == "COMPLETED", job.said()
+    world.train("whole", "state_of_whole", training=LONG)
+    assert world.outputs("again") == world.outputs("whole")
+
+
+def test_a_warned_job_keeps_its_steps_and_fails_so_that_it_is_tried_again(slurm, world):
+    """What `sbatch --signal=USR1@60` sends a minute before the end, sent at once."""
+    job = Job(slurm, world, "warned", LONG, launcher="srun")
+    job.wait_for_training()
+    job.call("scancel", "--signal=USR1", job.number)
+    job.wait(lambda: job.status() == "FAILED")
+    kept = read_tensors_header(state_file(world, "state_of_warned"))
+    assert 0 < kept["step"] < 200
+    assert len(kept["losses"]) == kept["step"] % 100
