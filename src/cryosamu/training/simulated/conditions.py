@@ -92,7 +92,7 @@ def draw_conditions(
     return Conditions(
         resolution=resolution,
         local_b_factor=float(random.uniform(2, 16)) * square,
-        net_b_factor=float(random.uniform(20, 80 + 48 * resolution)),
+        net_b_factor=float(random.uniform(20, 120 + 52 * resolution)),
         noise_b_factor=float(random.uniform(1, 10)) * square,
         noise_resolution=resolution * float(random.uniform(0.95, 1.25)),
         mismatch=math.exp(random.uniform(math.log(0.05), math.log(1.5))),
@@ -109,15 +109,15 @@ def draw_conditions(
         offset=float(random.normal(0.05, 0.2)),
         mask_radius=float(random.uniform(2.5, 6.5)) if masked else None,
         mask_edge=float(random.uniform(0, 5)) if random.random() < 0.6 else 0.0,
-        gain=1 + abs(float(random.normal(0, 0.15))),
+        gain=1 + abs(float(random.normal(0, 0.06))),
     )
 
 
 def _filter(resolution: float, random: np.random.Generator) -> tuple[float, float]:
     """Return where a map is cut and how softly: hard, soft, or hardly at all."""
     kind = random.random()
-    if kind < 0.4:
-        return resolution * float(random.uniform(0.88, 1.05)), float(random.uniform(0.0, 0.15))
-    if kind < 0.75:
-        return resolution * float(random.uniform(0.75, 1.05)), float(random.uniform(0.15, 0.6))
+    if kind < 0.45:
+        return resolution * float(random.uniform(0.88, 1.1)), float(random.uniform(0.0, 0.15))
+    if kind < 0.85:
+        return resolution * float(random.uniform(0.78, 1.1)), float(random.uniform(0.15, 0.6))
     return resolution * float(random.uniform(0.55, 0.8)), float(random.uniform(0.1, 0.5))
