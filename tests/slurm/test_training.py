@@ -100,9 +100,9 @@ def test_a_requeued_job_goes_on_where_it_was(slurm, world):
     job = Job(slurm, world, "again", LONG)
     job.wait_for_training()
     job.call("scontrol", "requeue", job.number)
-    # SLURM leaves a requeued job alone for two minutes.
+    # SLURM leaves a requeued job alone for two minutes, so that its node forgets the first try.
     job.wait(lambda: job.status() == "PENDING")
-    job.call("scontrol", "update", f"JobId={job.number}", "StartTime=now")
+    job.call("scontrol", "update", f"JobId={job.number}", "StartTime=now+3")
     job.wait(lambda: "resuming at step" in job.log.read_text())
     step = int(job.log.read_text().partition("resuming at step ")[2].split()[0])
     assert step > 0
