@@ -283,13 +283,14 @@ def _white(scene: Scene, shape: torch.Size, device: torch.device) -> Tensor:
 
 def _transfer(numbers: _Numbers, frequencies: Frequencies) -> Tensor:
     """Return what sharpening, low-pass and the loss of the lowest frequencies multiply by."""
-    sharpening = (numbers.net - numbers.mean_local) / 4 * frequencies.square
+    sharpening = (numbers.mean_local - numbers.net) / 4 * frequencies.square
     relative = frequencies.square.sqrt() * numbers.low_pass
     width = numbers.low_pass_edge.clamp(min=1e-3)
     phase = ((relative - 1) / width + 0.5).clamp(0, 1)
     kept = 0.5 + 0.5 * torch.cos(math.pi * phase)
     lost = numbers.halo * torch.exp(-frequencies.square * numbers.halo_length**2)
-    transfer: Tensor = torch.exp(-sharpening) * kept * (1 - lost)
+    # Limited where it would run over, far beyond any low-pass.
+    transfer: Tensor = torch.exp(sharpening.clamp(max=40)) * kept * (1 - lost)
     return transfer
 
 
