@@ -18,8 +18,9 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from cluster_entries import Assumed, Costs, Funnel, draw_entries
 from cluster_model import Cluster, Outcome, simulate
-from cluster_workload import Assumed, Costs, Funnel, Shards, draw_entries, workflow_jobs
+from cluster_workload import Shards, workflow_jobs
 
 from cryosamu.files import write_text
 from cryosamu.provenance import source_commit
@@ -55,9 +56,11 @@ def every(count: int) -> Funnel:
 
 def scenarios() -> Iterator[Scenario]:
     """Yield the runs of docs/scaling.md."""
-    for count, cores, fetched in product((64, 256, 1024), (10, 100, 1000), (True, False)):
-        funnel, cluster = every(WHOLE_EMDB), slurm(cores)
-        yield Scenario(f"60,000 pairs, {FROM[fetched]}", funnel, count, cluster, fetched)
+    for cores, count in product((10, 100, 1000), (64, 256, 500)):
+        name = f"60,000 pairs, {FROM[True]}"
+        yield Scenario(name, every(WHOLE_EMDB), count, slurm(cores), fetched=True)
+    for cores in (10, 100, 1000):
+        yield Scenario(f"60,000 pairs, {FROM[False]}", every(WHOLE_EMDB), 256, slurm(cores))
     for cores, fetched in product((10, 100, 1000), (True, False)):
         yield Scenario(f"recipe, {FROM[fetched]}", RECIPE, 128, slurm(cores), fetched)
     for pairs, count in product((400, 4_000), (0, 8, 16, 32, 64, 128, 256, 512)):

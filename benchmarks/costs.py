@@ -147,7 +147,7 @@ def table(pairs: int, assumed: Assumptions = ASSUMED) -> str:
     parts = json.loads((RESULTS / "processor.json").read_text())["cpu_seconds"]
 
     def mean(name: str) -> float:
-        return sum(share * rows[edge][name] for edge, share in assumed.boxes.items())
+        return float(sum(share * rows[edge][name] for edge, share in assumed.boxes.items()))
 
     maps = pairs * assumed.maps_a_pair
     models = pairs * assumed.models_a_pair

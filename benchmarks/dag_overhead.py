@@ -25,10 +25,12 @@ from pathlib import Path
 import pandas as pd
 
 from cryosamu.config import ShardSettings
+from cryosamu.curation.dealing import PARTS
 from cryosamu.files import write_text
+from cryosamu.pairs import Pair, write_pairs
 from cryosamu.provenance import source_commit
 from cryosamu.shards import shard_name, shard_of, write_work
-from cryosamu.tables import CATALOGUE, DECISIONS, FETCHES, PAIRS, SPLIT, write_table
+from cryosamu.tables import CATALOGUE, DECISIONS, FETCHES, PAIRS, REPAIRED, SPLIT, write_table
 
 REPOSITORY = Path(__file__).parents[1]
 SPLITS = ["train"] * 13 + ["validation"] * 3 + ["test"] * 4
@@ -62,9 +64,34 @@ def write_finished_curation(folder: Path, count: int, dealt: ShardSettings) -> N
     write_table(results / "curate/decisions.parquet", kept, DECISIONS)
     pairs = pd.DataFrame(entries, columns=["emdb_id", "pdb_id"]).reindex(columns=PAIRS.names)
     write_table(results / "curate/pairs.parquet", pairs, PAIRS)
+    none = pd.DataFrame(columns=REPAIRED.names)
+    write_table(results / "curate/repaired.parquet", none, REPAIRED)
     pairs["repaired"] = False
     split = pairs.assign(split=[SPLITS[row % len(SPLITS)] for row in range(count)])
     write_table(results / "split/split.parquet", split, SPLIT)
+    # The fetched files do not exist, so these lists are written as `cryosamu deal` would.
+    work = [made_up_pair(*entry, one) for entry, one in zip(entries, split["split"], strict=True)]
+    for part, splits in PARTS.items():
+        chosen = (pair for pair in work if pair.split in splits)
+        write_pairs(results / "split" / part, chosen, dealt.pairs)
+
+
+def made_up_pair(emdb_id: str, pdb_id: str, split: str) -> Pair:
+    """Return a pair whose files are named and do not exist."""
+    sums = dict.fromkeys(("map_sha256", "model_sha256", "deposited_sha256"), "0" * 64)
+    files = {"map": f"store/{emdb_id}", "model": f"store/{pdb_id}"}
+    return Pair(
+        emdb_id=emdb_id,
+        pdb_id=pdb_id,
+        split=split,
+        resolution=5.0,
+        contour_level=None,
+        simulated=False,
+        repaired=False,
+        deposited_model=files["model"],
+        **files,
+        **sums,
+    )
 
 
 def write_fetches(folder: Path, identifiers: list[str], shards: int) -> None:
@@ -73,7 +100,7 @@ def write_fetches(folder: Path, identifiers: list[str], shards: int) -> None:
         members = [one for one in identifiers if shard_of(one, shards) == number]
         fetched = pd.DataFrame({"id": members}).reindex(columns=FETCHES.names)
         fetched["status"] = "ok"
-        fetched["path"] = "store/" + fetched["id"]
+        fetched["path"] = [f"store/{one}" for one in members]
         write_table(folder / f"{shard_name(number, shards)}.parquet", fetched, FETCHES)
 
 

@@ -5,6 +5,7 @@ directory, as a file an entry in a directory a shard, and as lines of a file a s
 warm cache: what a network adds, a round trip for each file opened, is not in it.
 
     python benchmarks/shared_storage.py 400 4000 60000 --output FILE
+    python benchmarks/shared_storage.py --tree demo     # what a finished run keeps, stage by stage
 """
 
 from __future__ import annotations
@@ -54,6 +55,16 @@ def largest_directory(folder: Path) -> int:
     return max(len(names) + len(folders) for _, folders, names in os.walk(folder))
 
 
+def kept(tree: Path) -> str:
+    """Return a line a stage's folder of a run: its files, and those of its largest directory."""
+    lines = []
+    for folder in sorted({*tree.glob("results/*/"), *tree.glob("store/*/"), *tree.glob("logs/")}):
+        files = sum(1 for _ in files_in(folder))
+        name = folder.relative_to(tree)
+        lines.append(f"{files:8,} files, {largest_directory(folder):6,} in one directory: {name}")
+    return "\n".join(lines)
+
+
 def measure(layout: str, count: int, shards: int) -> dict[str, object]:
     """Return counts, and seconds of processor and wall, of one layout."""
     row: dict[str, object] = {"layout": layout, "entries": count, "shards": shards}
@@ -87,10 +98,14 @@ def timed(row: dict[str, object], step: str) -> Iterator[None]:
 def main() -> None:
     """Measure each layout at each number of entries."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("counts", nargs="+", type=int)
+    parser.add_argument("counts", nargs="*", type=int)
+    parser.add_argument("--tree", type=Path, help="count the files of a run instead")
     parser.add_argument("--shards", type=int, default=128)
     parser.add_argument("--output", type=Path)
     options = parser.parse_args()
+    if options.tree:
+        print(kept(options.tree))
+        return
     rows = []
     for count in options.counts:
         for layout in LAYOUTS:

@@ -21,9 +21,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from cluster_entries import Assumed, Costs, draw_entries
 from cluster_model import Cluster, Job, Member, Step, simulate
 from cluster_simulation import every
-from cluster_workload import Assumed, Costs, Shards, draw_entries, workflow_jobs
+from cluster_workload import Shards, workflow_jobs
 
 from cryosamu.files import write_text
 from cryosamu.provenance import source_commit

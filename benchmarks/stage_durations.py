@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,8 +55,8 @@ def collected(folder: Path) -> Iterator[Pair]:
         yield Pair(f"{row['emdb']} {row['part']}", *paths, row["resolution"])
 
 
-def measure(pair: Pair, folder: Path) -> dict[str, object]:
-    """Return sizes and the processor seconds of each stage for one pair."""
+def measure(pair: Pair, stages: Sequence[str], folder: Path) -> dict[str, object]:
+    """Return sizes and the processor seconds of some stages for one pair."""
     torch.set_num_threads(1)
     config, enhanced = folder / "config.yaml", folder / "enhanced.mrc"
     config.write_text("embedding:\n  backend: protein_mpnn\n")
@@ -92,7 +92,7 @@ def measure(pair: Pair, folder: Path) -> dict[str, object]:
         "megavoxels_of_1_A": round(shape.data.size * float(np.prod(shape.voxel_size)) / 1e6, 3),
         "map_gz_MB": round(pair.map.stat().st_size / 1e6, 2),
     }
-    for stage in STAGES:
+    for stage in stages:
         before = processor_seconds()
         with contextlib.redirect_stdout(io.StringIO()):
             work[stage]()
@@ -126,6 +126,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("maps", type=Path, help="folder of collected maps")
     parser.add_argument("--simulated", type=int, nargs="*", default=[200], choices=list(COPIES))
+    parser.add_argument("--stages", nargs="*", default=STAGES, choices=STAGES)
     parser.add_argument("--output", type=Path)
     parser.add_argument("--one", help="measure one pair in this process: its name, or a box edge")
     options = parser.parse_args()
@@ -137,12 +138,13 @@ def main() -> None:
                 edge = int(options.one)
                 made = write_pair(edge, Path(name))
                 pair = Pair(f"simulated {edge}^3", *made, RESOLUTION)
-            print(json.dumps(measure(pair, Path(name))))
+            print(json.dumps(measure(pair, options.stages, Path(name))))
         return
     smallest_first = sorted(pairs, key=lambda name: pairs[name].map.stat().st_size)
     rows = []
     for name in [*smallest_first, *map(str, options.simulated)]:
         command = [sys.executable, __file__, str(options.maps), "--one", name]
+        command += ["--stages", *options.stages]
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
         rows.append(json.loads(done.stdout.splitlines()[-1]))
         print(rows[-1], flush=True)

@@ -1,7 +1,7 @@
 """What the whole of EMDB asks for: bytes, requests, processor hours and disk, stage by stage.
 
 The same entries and costs as in `cluster_simulation.py`; what is assumed stands in
-`cluster_workload.Assumed`.
+`cluster_entries.Assumed`.
 
     python benchmarks/whole_emdb.py
 """
@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from cluster_entries import Assumed, Costs, Entry, Funnel, draw_entries, global_seconds
 from cluster_simulation import RECIPE, WHOLE_EMDB, every
-from cluster_workload import Assumed, Costs, Entry, Funnel, draw_entries, global_seconds
 
 WIDTH = {"ESM-IF1": 512, "ProteinMPNN": 128}
 SECONDS_A_REQUEST = 0.5
