@@ -102,13 +102,13 @@ class Pipeline:
 
     def run(self, settings: dict | None = None, *extra: str) -> Run:
         process = self.start(settings, *extra)
-        text, _ = process.communicate(timeout=900)
+        text, _ = process.communicate(timeout=1800)
         return Run(process.returncode, text)
 
     def kill_when(self, condition, settings: dict | None = None) -> None:
         """Start a run, kill the whole process group with SIGKILL once `condition()` holds."""
         process = self.start(settings)
-        deadline = time.monotonic() + 600
+        deadline = time.monotonic() + 1800
         while process.poll() is None and time.monotonic() < deadline and not condition():
             time.sleep(0.01)
         assert process.poll() is None, f"the run ended before it could be killed: {process.stdout}"

@@ -6,6 +6,9 @@ import pandas as pd
 import pytest
 from small_pairs import empty, molecule, moved, noise
 
+from cryosamu.cli.evaluate_controls import controls
+from cryosamu.cli.evaluate_map import judge
+from cryosamu.cli.evaluate_method import method
 from cryosamu.config import EvaluationSettings
 from cryosamu.errors import CryosamuError
 from cryosamu.evaluation.entry import judge_entry
@@ -140,3 +143,21 @@ def test_no_pair_gives_empty_tables_of_the_right_kind(tmp_path):
 def test_a_method_without_a_record_is_refused(pairs, tmp_path):
     with pytest.raises(CryosamuError, match=r"EMD-1001\.json: this record of a method does not"):
         judge_pairs(pairs, EvaluationSettings(), {"emready": tmp_path}, tmp_path / "judged")
+
+
+def test_a_list_and_a_map_are_not_given_together(tmp_path):
+    work, other = tmp_path / "0.jsonl", tmp_path / "map.mrc"
+    with pytest.raises(CryosamuError, match="takes no MAP, --half-map or --json"):
+        judge(map_path=other, work=work, members=tmp_path)
+    with pytest.raises(CryosamuError, match="needs --members FOLDER"):
+        judge(work=work)
+    with pytest.raises(CryosamuError, match="give MAP, MODEL and --resolution, or --work"):
+        judge(map_path=other)
+    with pytest.raises(CryosamuError, match="leave out MAP and --half-map"):
+        method("emready", tmp_path, map_path=other, work=work)
+    with pytest.raises(CryosamuError, match="give MAP and --resolution, or --work"):
+        method("emready", tmp_path)
+    with pytest.raises(CryosamuError, match="needs --members FOLDER and -o TABLE"):
+        controls(work=work)
+    with pytest.raises(CryosamuError, match="takes no MAP, --predicted, --half-map or --json"):
+        controls(map_path=other, work=work)
