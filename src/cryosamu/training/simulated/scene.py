@@ -110,7 +110,8 @@ def draw_scene(
     atoms = _protein(structure, turned, random)
     if masked and random.random() < 0.6:
         # Cut out round one chain of a larger map: the rest of it ends at the mask.
-        atoms.target *= structure.chains == random.integers(len(structure.chain_residues))
+        nearest = int(np.square(turned).sum(axis=1).argmin())
+        atoms.target *= structure.chains == structure.chains[nearest]
     if not alone:
         other = structures[int(random.integers(len(structures)))]
         beside = other if random.random() < 0.6 else structure
