@@ -54,7 +54,8 @@ def enhance_file(
     checkpoint
         The packaged one where None.
     resolution
-        Reported resolution of the map, Å: more of the input can be checked with it.
+        Reported resolution of the map, Å: more of the input can be checked with it, and a network
+        that was trained to be told it is.
     low_pass_resolution
         Å; drops what is finer from the enhanced map.
     symmetry
@@ -99,6 +100,7 @@ def enhance_file(
                 structure.mask if structure else None,
                 enhancement,
                 progress,
+                resolution,
             )
         except MapError as error:
             raise MapError(f"{map_path}: {error}") from error

@@ -53,6 +53,7 @@ def enhance(
     token_mask: Tensor | None = None,
     settings: EnhancementSettings | None = None,
     progress: bool = True,
+    resolution: float | None = None,
 ) -> Enhanced:
     """Enhance a map.
 
@@ -66,7 +67,8 @@ def enhance(
     volume
         The map as read from its file.
     network, header
-        As `load_checkpoint` returns them. The network is moved to the device.
+        As `load_checkpoint` returns them. The network is moved to the device and made ready for
+        inference: it can be used again, not trained on.
     tokens
         float [tokens, width], pooled structure embedding; None enhances from density alone.
     token_mask
@@ -75,6 +77,8 @@ def enhance(
         The recipe's where None.
     progress
         Shows a bar over the windows on a terminal's standard error.
+    resolution
+        As reported for the map, Å; used by networks that were trained to be told it.
 
     Raises
     ------
@@ -88,10 +92,10 @@ def enhance(
     plan = _plan(prepared.data.shape, network, settings)
     ready = time.perf_counter()
     with _reproducible(), _memory_error(device, settings):
-        network = network.to(device).eval()
+        network = network.to(device).for_inference()
         answer = predict_in_windows(
             prepared.data,
-            _predictor(network, device, tokens, token_mask),
+            _predictor(network, device, tokens, token_mask, resolution),
             plan,
             smooth=not network.tile_consistent,
             progress=progress,
@@ -144,14 +148,16 @@ def _predictor(
     device: torch.device,
     tokens: Tensor | None,
     token_mask: Tensor | None,
+    resolution: float | None,
 ) -> Predictor:
     """Return the network as a function of one window, its structure tokens already in place."""
     placed = None if tokens is None else tokens.to(device, torch.float32)[None]
     mask = None if tokens is None or token_mask is None else token_mask.to(device)[None]
+    known = None if resolution is None else torch.tensor([resolution], device=device)
 
     def predict(window: FloatArray) -> FloatArray:
         density = torch.from_numpy(np.ascontiguousarray(window)).to(device)[None, None]
-        answer: FloatArray = network(density, placed, mask)[0, 0].float().cpu().numpy()
+        answer: FloatArray = network(density, placed, mask, known)[0, 0].float().cpu().numpy()
         return answer
 
     return predict

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import permutations, product
+from operator import itemgetter
 from zlib import crc32
 
 import numpy as np
@@ -36,29 +37,35 @@ class Batch:
     tokens, token_mask
         float32 [batch, tokens, width] and bool [batch, tokens]; an empty mask is an example
         without structure.
+    resolution
+        float32 [batch]: reported resolutions in Å that the network may be told, NaN where it is
+        not; None where it is told none.
     """
 
     density: Tensor
     target: Tensor
     tokens: Tensor
     token_mask: Tensor
+    resolution: Tensor | None = None
 
     def to(self, device: torch.device) -> Batch:
         """Return this batch on a device, without waiting for the copy."""
-        return Batch(*(tensor.to(device, non_blocking=True) for tensor in self._tensors()))
+        return self._each(lambda tensor: tensor.to(device, non_blocking=True))
 
     def pinned(self) -> Batch:
         """Return this batch in memory that a CUDA device copies from on its own, if not on it."""
-        tensors = (one if one.is_cuda else one.pin_memory() for one in self._tensors())
-        return Batch(*tensors)
+        return self._each(lambda tensor: tensor if tensor.is_cuda else tensor.pin_memory())
 
     def parts(self, count: int) -> list[Batch]:
         """Return this batch in that many parts, or in one for each example if there are fewer."""
-        pieces = zip(*(tensor.chunk(count) for tensor in self._tensors()), strict=True)
-        return [Batch(*tensors) for tensors in pieces]
+        size = -(-len(self.density) // count)
+        starts = range(0, len(self.density), size)
+        return [self._each(itemgetter(slice(start, start + size))) for start in starts]
 
-    def _tensors(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        return self.density, self.target, self.tokens, self.token_mask
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Batch:
+        resolution = None if self.resolution is None else change(self.resolution)
+        density, target = change(self.density), change(self.target)
+        return Batch(density, target, change(self.tokens), change(self.token_mask), resolution)
 
 
 def pair_batch(
@@ -69,7 +76,7 @@ def pair_batch(
     Pairs at random, each cube turned and changed as `settings.augmentation` says, some without
     structure.
     """
-    chosen, cubes, told = [], [], []
+    chosen, cubes, told, with_resolution = [], [], [], []
     for place in places:
         random = np.random.default_rng([settings.seed, _TRAIN, step, place])
         pair = pairs[int(random.integers(len(pairs)))]
@@ -80,7 +87,8 @@ def pair_batch(
             cube = np.stack([density, cube[1]])
         chosen.append(pair)
         cubes.append(cube)
-    return make_batch(cubes, chosen, np.array(told))
+        with_resolution.append(random.random() >= settings.embedding_dropout)
+    return make_batch(cubes, chosen, np.array(told), np.array(with_resolution))
 
 
 def validation_crops(pair: TrainingPair, settings: TrainingSettings, count: int) -> list[HalfArray]:
@@ -133,18 +141,26 @@ def _turned(cube: HalfArray, random: np.random.Generator) -> HalfArray:
 
 
 def make_batch(
-    cubes: Sequence[HalfArray], pairs: Sequence[TrainingPair], with_structure: NDArray[np.bool_]
+    cubes: Sequence[HalfArray],
+    pairs: Sequence[TrainingPair],
+    with_structure: NDArray[np.bool_],
+    with_resolution: NDArray[np.bool_] | None = None,
 ) -> Batch:
     """Stack cubes [2, z, y, x] and the tokens of their pairs.
 
     Parameters
     ----------
-    with_structure
-        bool [batch]: whether the network is told the structure.
+    with_structure, with_resolution
+        bool [batch]: whether the network is told the structure, and the map's resolution; None
+        for no resolution at all.
     """
     stacked = torch.from_numpy(np.stack(cubes)).float()
     longest = max(len(pair.tokens) for pair in pairs)
     tokens = [F.pad(pair.tokens, (0, 0, 0, longest - len(pair.tokens))) for pair in pairs]
     masks = [F.pad(pair.token_mask, (0, longest - len(pair.token_mask))) for pair in pairs]
     visible = torch.stack(masks) & torch.from_numpy(with_structure)[:, None]
-    return Batch(stacked[:, :1], stacked[:, 1:], torch.stack(tokens), visible)
+    resolution = None
+    if with_resolution is not None:
+        known = torch.tensor([pair.resolution for pair in pairs], dtype=torch.float32)
+        resolution = known.where(torch.from_numpy(with_resolution), torch.nan)
+    return Batch(stacked[:, :1], stacked[:, 1:], torch.stack(tokens), visible, resolution)

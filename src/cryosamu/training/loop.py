@@ -120,7 +120,7 @@ def take_step(
         if processes.size == 1:
             stop.heed()
         with precision.autocast():
-            answer = network(part.density, part.tokens, part.token_mask)
+            answer = network(part.density, part.tokens, part.token_mask, part.resolution)
         share = len(part.density) / settings.batch_size
         loss = training_loss(answer, part.target, settings.losses) * share
         scaler.scale(loss).backward()  # type: ignore[no-untyped-call]

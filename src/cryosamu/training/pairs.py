@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,6 +43,8 @@ class TrainingPair:
         Whether the map itself was simulated from a model.
     voxel_size
         Å, as wanted of the preparation: within 1 % of the pair's own.
+    resolution
+        As reported, Å; NaN where it is not known.
     """
 
     emdb_id: str
@@ -51,6 +54,7 @@ class TrainingPair:
     digest: str
     simulated: bool
     voxel_size: float
+    resolution: float = math.nan
 
 
 @dataclass(frozen=True)
@@ -256,4 +260,5 @@ def _read_pair(
         digest=digest.hexdigest(),
         simulated=bool(row["simulated"]),
         voxel_size=voxel_size,
+        resolution=float(row["resolution"]),
     )

@@ -69,4 +69,11 @@ def _joined(one: Batch, other: Batch, order: torch.Tensor) -> Batch:
         torch.cat((one.target, other.target))[order],
         torch.cat(tokens)[order],
         torch.cat(masks)[order],
+        torch.cat([_resolutions(batch) for batch in (one, other)])[order],
     )
+
+
+def _resolutions(batch: Batch) -> torch.Tensor:
+    if batch.resolution is not None:
+        return batch.resolution
+    return batch.density.new_full((len(batch.density),), torch.nan)

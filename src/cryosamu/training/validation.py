@@ -123,7 +123,8 @@ class Validation:
                 stop.heed()
             pairs, cubes = zip(*self._examples[start : start + size], strict=True)
             told = np.full(len(cubes), with_structure)
-            batch = make_batch(cubes, pairs, told).to(self._device)
+            known = np.full(len(cubes), True)
+            batch = make_batch(cubes, pairs, told, known).to(self._device)
             answer = batch.density if network is None else _answer(network, batch, with_structure)
             self._keep_slices(start, batch, answer, network, with_structure)
             own += [
@@ -157,8 +158,9 @@ class Validation:
 
 def _answer(network: EnhancementNetwork, batch: Batch, with_structure: bool) -> Tensor:
     if not with_structure:
-        return torch.as_tensor(network(batch.density))
-    return torch.as_tensor(network(batch.density, batch.tokens, batch.token_mask))
+        return torch.as_tensor(network(batch.density, resolution=batch.resolution))
+    answer = network(batch.density, batch.tokens, batch.token_mask, batch.resolution)
+    return torch.as_tensor(answer)
 
 
 def _correlation(one: Tensor, other: Tensor) -> float:

@@ -30,13 +30,14 @@ class Known(EnhancementNetwork):
         super().__init__()
         self.function = function
         self.stride, self.margin, self.tile_consistent = stride, margin, tile_consistent
-        self.shapes, self.tokens, self.masks = [], [], []
+        self.shapes, self.tokens, self.masks, self.resolutions = [], [], [], []
 
-    def forward(self, density, tokens=None, token_mask=None):
+    def forward(self, density, tokens=None, token_mask=None, resolution=None):
         self.require_shape(density)
         self.shapes.append(tuple(density.shape[2:]))
         self.tokens.append(tokens)
         self.masks.append(token_mask)
+        self.resolutions.append(resolution)
         return self.function(density)
 
 

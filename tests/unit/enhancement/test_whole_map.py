@@ -215,3 +215,12 @@ def test_what_cannot_be_enhanced_is_refused():
     strict = EnhancementSettings(device="cpu", window=56, margin=24)
     with pytest.raises(ConfigError, match="needs windows of 64 or more"):
         enhance(noise((9, 9, 9)), Known(lambda d: d, stride=16), header, settings=strict)
+
+
+@pytest.mark.parametrize("resolution", [None, 6.5])
+def test_the_network_is_told_the_resolution_if_it_is_known(resolution):
+    network = Known(lambda density: density)
+    volume = noise((24, 24, 24))
+    enhance(volume, network, header_of(), settings=CPU, progress=False, resolution=resolution)
+    told = [None if one is None else one.tolist() for one in network.resolutions]
+    assert told == [None if resolution is None else [6.5]]
