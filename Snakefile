@@ -47,6 +47,7 @@ localrules:
 rule report:
     default_target: True
     input:
+        WORK_LISTS,
         VERIFIED_FILE if LOCKED else LOCK_FILE,
         "results/curate/funnel.svg",
         "results/report/report.html",
@@ -54,6 +55,7 @@ rule report:
 
 rule dataset:
     input:
+        WORK_LISTS,
         "results/curate/decisions.parquet",
         "results/split/split.parquet",
         VERIFIED_FILE if LOCKED else LOCK_FILE,
@@ -63,6 +65,7 @@ rule dataset:
 
 rule embeddings:
     input:
+        WORK_LISTS,
         expand(
             "results/embed/{part}/{shard}.safetensors",
             part=["training", "test"],
@@ -72,9 +75,11 @@ rule embeddings:
 
 rule model:
     input:
+        WORK_LISTS,
         rules.train_network.output,
 
 
 rule evaluation:
     input:
+        WORK_LISTS,
         rules.compare_methods.input.tables,

@@ -70,6 +70,14 @@ def gpus_for(section):
 
 CANDIDATES = shards(SETTINGS.shards.candidates)
 SHARDS = shards(SETTINGS.shards.pairs)
+# Every target names all of them: Snakemake looks for no missing file whose descendants are there, and
+# judges nothing behind a checkpoint that lacks one, as it does after a change of the numbers above.
+WORK_LISTS = expand(
+    "results/curate/{stage}/{shard}.jsonl", stage=["lists", "work"], shard=CANDIDATES
+)
+WORK_LISTS += expand(
+    "results/split/{part}/{shard}.jsonl", part=["training", "test"], shard=SHARDS
+)
 # Rules that take no work list name this one, as `ancient`: after a checkpoint Snakemake judges anew
 # only the jobs that depend on it directly.
 DEALT = f"results/split/training/{SHARDS[0]}.jsonl"
