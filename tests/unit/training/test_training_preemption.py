@@ -63,17 +63,17 @@ def test_a_warning_in_the_middle_of_a_long_computation_keeps_all_finished_steps(
 
 def test_what_is_kept_is_never_between_two_steps(world):
     """Signal after signal, from another process: each state that is found resumes to one end."""
-    training = TRAINING.model_copy(update={"steps": 60, "validate_every": 20, "averaging": 0.9})
+    training = TRAINING.model_copy(update={"steps": 240, "validate_every": 80, "averaging": 0.9})
     world.train("whole", "state_of_whole", training=training)
     process = world.command("stopped", training=training)
     wait_until(lambda: list((world.folder / "state").glob("*/state.safetensors")), process)
-    time.sleep(0.2)
+    time.sleep(0.1)
     for _ in range(5):
         process.send_signal(signal.SIGUSR1)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130, said
     header = read_tensors(state_file(world))[1]
-    assert len(header["losses"]) == header["step"] % 20
+    assert len(header["losses"]) == header["step"] % 80
     world.train("stopped", training=training)
     assert world.outputs("stopped") == world.outputs("whole")
 
