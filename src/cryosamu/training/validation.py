@@ -67,7 +67,9 @@ class Validation:
     def measure(
         self, network: EnhancementNetwork, stop: StopRequest
     ) -> dict[str, dict[str, float]]:
-        """Return the network's smooth-L1 losses and correlations; leaves its mode as it was.
+        """Return the network's losses and correlations; leaves its mode as it was.
+
+        The loss is smooth-L1, or 1 − Pearson's correlation, as `validate_by` says.
 
         Returns
         -------
@@ -128,11 +130,16 @@ class Validation:
             answer = batch.density if network is None else _answer(network, batch, with_structure)
             self._keep_slices(start, batch, answer, network, with_structure)
             own += [
-                (start + place, float(F.smooth_l1_loss(one, wanted)), _correlation(one, wanted))
+                (start + place, self._loss(one, wanted), _correlation(one, wanted))
                 for place, (one, wanted) in enumerate(zip(answer, batch.target, strict=True))
             ]
         everyone = sorted(processes.gather(own))
         return np.array([values[1:] for values in everyone])
+
+    def _loss(self, answer: Tensor, target: Tensor) -> float:
+        if self._settings.validate_by == "correlation":
+            return 1 - _correlation(answer, target)
+        return float(F.smooth_l1_loss(answer, target))
 
     def _keep_slices(
         self,

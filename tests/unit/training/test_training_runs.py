@@ -53,6 +53,19 @@ def test_the_losses_mix_as_the_training_does(world):
     assert last["loss"].iloc[-1] == pytest.approx(mixed)
 
 
+def test_a_training_may_be_judged_by_correlation(world):
+    world.train(training=TRAINING.model_copy(update={"validate_by": "correlation"}))
+    history = read_table(world.files().history, HISTORY)
+    rows = history[history.split == "validation"].set_index(["step", "metric"]).value.unstack()
+    for condition in ("with_structure", "without_structure"):
+        assert rows[f"loss_{condition}"].to_numpy() == pytest.approx(
+            1 - rows[f"correlation_{condition}"].to_numpy()
+        )
+    assert rows.loss_of_input[0] == pytest.approx(1 - rows.correlation_of_input[0])
+    best = read_header(world.files().checkpoint).training
+    assert best.best_step == rows.loss.idxmin()
+
+
 def test_the_learning_rate_falls_when_validation_stands_still(world, monkeypatch):
     monkeypatch.setattr(
         Validation, "measure", lambda self, network, stop: {"validation": {"loss": 0.5}}
