@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from cryosamu.training.simulated.conditions import Conditions
+from cryosamu.training.simulated.columns import ConditionColumns
 from cryosamu.training.simulated.deposit import deposit, inverse_spline
 from cryosamu.training.simulated.scene import Scene
 
@@ -98,7 +98,7 @@ def make_maps(
     edge = box_edge(view)
     frequencies = Frequencies.of(edge, voxel_size, device)
     spectra = _atom_spectra(scenes, edge, device)
-    numbers = _Numbers(scenes, device)
+    numbers = ConditionColumns(scenes, device)
     atoms, wanted = spectra[:, :-1], spectra[:, -1]
     envelope = 1 - torch.exp(
         -2 * _atoms_within(atoms.sum(1) / _ATOM_WEIGHT, 2.5, 1.0, frequencies).clamp(min=0)
@@ -145,37 +145,6 @@ def normalised(maps: Tensor, percentile: float, gain: Tensor) -> Tensor:
     scale = torch.lerp(higher, lower, (rank[:, None] - below).to(top.dtype))
     scale = scale.clamp(min=torch.finfo(top.dtype).tiny).view(-1, 1, 1, 1)
     return (maps / (scale * gain)).clamp(0, 1)
-
-
-class _Numbers:
-    """The scenes' conditions as tensors [scenes, 1, 1, 1]."""
-
-    def __init__(self, scenes: Sequence[Scene], device: torch.device) -> None:
-        conditions = [scene.conditions for scene in scenes]
-
-        def column(value: Callable[[Conditions], float]) -> Tensor:
-            values = [value(one) for one in conditions]
-            return torch.tensor(values, dtype=torch.float32, device=device).view(-1, 1, 1, 1)
-
-        self.local = column(lambda one: one.local_b_factor)
-        self.net = column(lambda one: one.net_b_factor)
-        self.noise = column(lambda one: one.noise_b_factor)
-        self.noise_square = column(lambda one: one.noise_resolution**-2)
-        self.mismatch = column(lambda one: one.mismatch)
-        self.volume = column(lambda one: one.noise_volume)
-        self.outside = column(lambda one: one.noise_outside)
-        self.anisotropy = column(lambda one: one.anisotropy)
-        self.axis = [column(lambda one, place=place: one.axis[place]) for place in range(3)]  # type: ignore[misc]
-        self.low_pass = column(lambda one: one.low_pass)
-        self.low_pass_edge = column(lambda one: one.low_pass_edge)
-        self.nyquist = column(lambda one: 0.5 / one.voxel_size)
-        self.solvent = column(lambda one: one.solvent)
-        self.halo = column(lambda one: one.halo)
-        self.halo_length = column(lambda one: one.halo_length)
-        self.offset = column(lambda one: one.offset)
-        self.gain = column(lambda one: one.gain)
-        means = [float(scene.mobility.mean()) if len(scene.mobility) else 0.0 for scene in scenes]
-        self.mean_local = self.local * torch.tensor(means, device=device).view(-1, 1, 1, 1)
 
 
 def _inverse(spectrum: Tensor) -> Tensor:
@@ -235,7 +204,7 @@ def _voxel_volume(frequencies: Frequencies) -> float:
 def _signal(
     atoms: Tensor,
     envelope: Tensor,
-    numbers: _Numbers,
+    numbers: ConditionColumns,
     frequencies: Frequencies,
     voxel_size: float,
 ) -> Tensor:
@@ -255,7 +224,7 @@ def _signal(
 def _noise(
     scenes: Sequence[Scene],
     envelope: Tensor,
-    numbers: _Numbers,
+    numbers: ConditionColumns,
     frequencies: Frequencies,
     voxel_size: float,
 ) -> Tensor:
@@ -281,7 +250,7 @@ def _white(scene: Scene, shape: torch.Size, device: torch.device) -> Tensor:
     return torch.randn(shape, generator=generator, device=device)
 
 
-def _transfer(numbers: _Numbers, frequencies: Frequencies) -> Tensor:
+def _transfer(numbers: ConditionColumns, frequencies: Frequencies) -> Tensor:
     """Return what sharpening, low-pass and the loss of the lowest frequencies multiply by."""
     sharpening = (numbers.mean_local - numbers.net) / 4 * frequencies.square
     relative = frequencies.square.sqrt() * numbers.low_pass
@@ -294,14 +263,14 @@ def _transfer(numbers: _Numbers, frequencies: Frequencies) -> Tensor:
     return transfer
 
 
-def _band(numbers: _Numbers, frequencies: Frequencies) -> Tensor:
+def _band(numbers: ConditionColumns, frequencies: Frequencies) -> Tensor:
     """Return 1 for what the depositors' grid can hold, 0 beyond."""
     inside = frequencies.x.abs() <= numbers.nyquist
     inside = inside & (frequencies.y.abs() <= numbers.nyquist)
     return (inside & (frequencies.z.abs() <= numbers.nyquist)).to(frequencies.square.dtype)
 
 
-def _levelled(density: Tensor, envelope: Tensor, numbers: _Numbers) -> Tensor:
+def _levelled(density: Tensor, envelope: Tensor, numbers: ConditionColumns) -> Tensor:
     """Put the solvent at zero on average, then off it by `offset`."""
     axes = (1, 2, 3)
     outside = 1 - envelope
