@@ -48,6 +48,12 @@ def submitted(finished: Pipeline, scheduler: Scheduler, seen: None, tmp_path: Pa
     return Submitted.through("slurm", finished.copy(tmp_path / "run"), scheduler)
 
 
+@pytest.fixture
+def undone(submitted: Submitted) -> list[str]:
+    """Two files, each of a short job, that the finished run now lacks."""
+    return submitted.undo()
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if SEEN:
         terminalreporter.section("what the SLURM saw")

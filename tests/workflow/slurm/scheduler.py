@@ -31,6 +31,10 @@ OPTIONS = {
     ),
     "generic": ("--jobs", "3", "--max-threads", "2", "--seconds-between-status-checks", "2"),
 }
+REDONE = "prepare_pairs"
+"""A rule with a job a shard, short here: its pairs are kept, only their tables are made again."""
+
+ONE_BY_ONE = ("--jobs", "1")
 
 
 @dataclass
@@ -41,13 +45,14 @@ class Job:
     name: str
     state: str
     memory: str
+    tasks: int
     processors: int
     restarts: int
 
     def __str__(self) -> str:
         return (
-            f"job {self.number:>3} {self.name:<28} {self.state:<10} {self.memory:>7}"
-            f" {self.processors} CPU, {self.restarts} restarts"
+            f"job {self.number:>3} {self.name:<42} {self.state:<10} {self.memory:>7}"
+            f" {self.tasks} x {self.processors} CPU, {self.restarts} restarts"
         )
 
 
@@ -80,13 +85,13 @@ class Scheduler:
     def start_controller(self) -> None:
         tool("start-controller", self.folder)
 
-    def ask(self, *command: str) -> str:
+    def ask(self, *command: str, check: bool = True) -> str:
         done = subprocess.run(
             command,
             env={**os.environ, **self.environment},
             capture_output=True,
             text=True,
-            check=True,
+            check=check,
         )
         return done.stdout
 
@@ -107,7 +112,8 @@ class Scheduler:
 
     def command_of(self, job: Job) -> list[int]:
         """The process of the rule's own command, among those that a job holds on its node."""
-        lines = self.ask("scontrol", "listpids", str(job.number)).splitlines()[1:]
+        # Refused while the job is being launched.
+        lines = self.ask("scontrol", "listpids", str(job.number), check=False).splitlines()[1:]
         return [number for line in lines if runs_command(number := int(line.split()[0]))]
 
     def cancel_run(self) -> None:
@@ -148,6 +154,7 @@ def job_of(line: str) -> Job:
         name=name.removeprefix("rule_").removeprefix("cryosamu-"),
         state=values["JobState"],
         memory=values["MinMemoryNode"],
+        tasks=int(values["NumTasks"]),
         processors=int(values["CPUs/Task"]),
         restarts=int(values["Restarts"]),
     )
@@ -174,11 +181,9 @@ class Submitted:
         pipeline.environment = scheduler.environment
         return cls(pipeline, scheduler)
 
-    def run_while(
-        self, meanwhile: Callable[[subprocess.Popen[str]], None], settings: dict, *extra: str
-    ) -> Run:
+    def run_while(self, meanwhile: Callable[[subprocess.Popen[str]], object], *extra: str) -> Run:
         """Start Snakemake, do something to it or its jobs, wait for its end."""
-        process = self.pipeline.start(settings, *extra)
+        process = self.pipeline.start(None, *extra)
         try:
             meanwhile(process)
             text, _ = process.communicate(timeout=SECONDS)
@@ -188,13 +193,22 @@ class Submitted:
             raise
         return Run(process.returncode, text)
 
-    def running(self, after: int, nth: int = 1) -> Job:
+    def running(self, process: subprocess.Popen[str], after: int, nth: int = 1) -> Job:
         """The n-th job that was submitted after another, once it runs."""
         found: list[Job] = []
 
         def runs() -> bool:
+            assert process.poll() is None, "Snakemake ended before the job ran"
             found[:] = self.scheduler.since(after)[nth - 1 : nth]
             return bool(found) and found[0].state in RUNNING
 
-        wait_until(runs, f"no job ran: {[str(job) for job in self.scheduler.since(after)]}")
+        wait_until(runs, "no job ran")
         return found[0]
+
+    def undo(self) -> list[str]:
+        """Remove what two jobs made, a job a shard; return what to ask for."""
+        tables = sorted(self.pipeline.folder.glob("results/prepare/*.parquet"))
+        for table in tables:
+            table.unlink()
+        assert len(tables) == 2
+        return [str(table.relative_to(self.pipeline.folder)) for table in tables]

@@ -17,7 +17,7 @@ def test_the_demo_gives_the_same_bytes_as_on_one_machine_and_is_then_done(
 ) -> None:
     here = Submitted.through("slurm", Pipeline(tmp_path / "run", finished.archive), scheduler)
     before = scheduler.last
-    run = here.run_while(lambda _: None, {})
+    run = here.pipeline.run()
     assert run.status == 0, run.text
     assert "Using workflow specific profile" in run.text
     assert here.pipeline.checksums() == finished.checksums()
@@ -34,7 +34,7 @@ def test_the_demo_gives_the_same_bytes_as_on_one_machine_and_is_then_done(
         rules = [name] if name in declared else [rule for rule in declared if rule in name]
         assert job.memory == f"{max(declared[rule] for rule in rules)}M", job.name
 
-    again = here.run_while(lambda _: None, {})
+    again = here.pipeline.run()
     assert again.status == 0, again.text
     assert again.nothing_to_do
 

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 from harness import Pipeline
-from scheduler import Scheduler, Submitted, wait_until
-from test_faults import FIRST, SECOND, STRICTER
+from scheduler import ONE_BY_ONE, Scheduler, Submitted, wait_until
 
 pytestmark = pytest.mark.workflow
 
@@ -23,35 +22,35 @@ def generic(finished: Pipeline, scheduler: Scheduler, seen: None, tmp_path: Path
 def test_a_killed_job_is_submitted_again_and_a_silent_controller_is_waited_for(
     generic: Submitted,
 ) -> None:
-    slurm = generic.scheduler
+    slurm, undone = generic.scheduler, generic.undo()
     before = slurm.last
 
-    def cancel_and_silence(_: subprocess.Popen[str]) -> None:
-        first = generic.running(before)
+    def cancel_and_silence(process: subprocess.Popen[str]) -> None:
+        first = generic.running(process, before)
         slurm.ask("scancel", str(first.number))
-        generic.running(first.number)
+        generic.running(process, first.number)
         slurm.stop_controller()
         # Longer than SLURM's commands ask.
         time.sleep(12)
         slurm.start_controller()
 
-    run = generic.run_while(cancel_and_silence, STRICTER, "--", SECOND)
+    run = generic.run_while(cancel_and_silence, *ONE_BY_ONE, "--", *undone)
     assert run.status == 0, run.text
     assert "profiles/generic" in run.text
     jobs = slurm.since(before)
     assert [job.state for job in jobs] == ["CANCELLED", "COMPLETED", "COMPLETED"]
-    assert jobs[0].name == jobs[1].name != jobs[2].name
+    assert all((generic.pipeline.folder / table).is_file() for table in undone)
 
 
 def test_ctrl_c_cancels_the_jobs(generic: Submitted) -> None:
-    slurm = generic.scheduler
+    slurm, undone = generic.scheduler, generic.undo()
     before = slurm.last
 
     def interrupt(process: subprocess.Popen[str]) -> None:
-        generic.running(before)
+        generic.running(process, before)
         # The archive's server passes it on to Snakemake: once, as a terminal would.
         process.send_signal(signal.SIGINT)
 
-    assert generic.run_while(interrupt, STRICTER, "--", FIRST).status != 0
+    assert generic.run_while(interrupt, "--", undone[0]).status != 0
     wait_until(lambda: not slurm.queue(), "jobs were left in the queue")
     assert [job.state for job in slurm.since(before)] == ["CANCELLED"]
