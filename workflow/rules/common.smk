@@ -78,9 +78,14 @@ WORK_LISTS = expand(
 WORK_LISTS += expand(
     "results/split/{part}/{shard}.jsonl", part=["training", "test"], shard=SHARDS
 )
-# Rules that take no work list name this one, as `ancient`: after a checkpoint Snakemake judges anew
-# only the jobs that depend on it directly.
-DEALT = f"results/split/training/{SHARDS[0]}.jsonl"
+# What follows the split names an output of each checkpoint, as `ancient`: when one has run, Snakemake
+# judges anew only the jobs that depend on it directly, and starts all others that it had planned.
+CHECKED = [
+    "results/curate/metadata.parquet",
+    "results/curate/models.parquet",
+    "results/split/split.parquet",
+    f"results/split/training/{SHARDS[0]}.jsonl",
+]
 LOCKED = SETTINGS.catalogue.locked is not None
 LOCK_FILE = "results/dataset.lock"
 VERIFIED_FILE = "results/curate/verified.json"

@@ -1,7 +1,8 @@
 # The vectors of single residues stay in the store; the tokens of a shard's models are in one file.
 rule embed_models:
     input:
-        "results/split/{part}/{shard}.jsonl",
+        work="results/split/{part}/{shard}.jsonl",
+        checked=ancient(CHECKED),
     output:
         "results/embed/{part}/{shard}.safetensors",
     log:
@@ -28,5 +29,5 @@ rule embed_models:
         ),
         code=stage_digest("embed"),
     shell:
-        "cryosamu embed --work {input} --workers {threads} --config {params.config}"
+        "cryosamu embed --work {input.work} --workers {threads} --config {params.config}"
         " --members {params.models} --pooled {output} 2> {log}"

@@ -7,6 +7,7 @@ rule enhance_maps:
         work="results/split/test/{shard}.jsonl",
         predicted=predicted_models_of,
         checkpoint=f"{RUN}/checkpoint.safetensors",
+        checked=ancient(CHECKED),
     output:
         "results/enhance/{condition}/{shard}.parquet",
     log:
@@ -33,7 +34,8 @@ rule enhance_maps:
 # A program that is not there, or fails, leaves no map and is a result.
 rule enhance_elsewhere:
     input:
-        "results/split/test/{shard}.jsonl",
+        work="results/split/test/{shard}.jsonl",
+        checked=ancient(CHECKED),
     output:
         "results/methods/{method}/{shard}.parquet",
     log:
@@ -51,5 +53,5 @@ rule enhance_elsewhere:
         settings=settings_of("evaluation.outside"),
         code=stage_digest("methods"),
     shell:
-        "cryosamu evaluate method {wildcards.method} --work {input} --config {params.config}"
+        "cryosamu evaluate method {wildcards.method} --work {input.work} --config {params.config}"
         " -o {params.maps} --table {output} 2> {log}"

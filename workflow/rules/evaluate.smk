@@ -2,6 +2,7 @@ rule evaluate_maps:
     input:
         work="results/split/test/{shard}.jsonl",
         made=expand("results/{made}/{{shard}}.parquet", made=MADE),
+        checked=ancient(CHECKED),
     output:
         table="results/evaluate/{shard}.parquet",
         curves="results/evaluate/{shard}.curves.parquet",
@@ -32,7 +33,7 @@ rule compare_methods:
     input:
         split="results/split/split.parquet",
         tables=expand("results/evaluate/{shard}.parquet", shard=SHARDS),
-        dealt=ancient(DEALT),
+        checked=ancient(CHECKED),
     output:
         report(
             "results/evaluate/summary.parquet",
@@ -58,6 +59,7 @@ rule control_maps:
     input:
         work="results/split/test/{shard}.jsonl",
         checkpoint=f"{RUN}/checkpoint.safetensors",
+        checked=ancient(CHECKED),
     output:
         "results/evaluate/{shard}.controls.parquet",
     log:
@@ -84,7 +86,7 @@ rule compare_with_training:
     input:
         split="results/split/split.parquet",
         tables=expand("results/evaluate/{shard}.parquet", shard=SHARDS),
-        dealt=ancient(DEALT),
+        checked=ancient(CHECKED),
     output:
         "results/evaluate/leakage.parquet",
     log:

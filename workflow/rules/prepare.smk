@@ -1,6 +1,7 @@
 rule prepare_pairs:
     input:
-        "results/split/training/{shard}.jsonl",
+        work="results/split/training/{shard}.jsonl",
+        checked=ancient(CHECKED),
     output:
         "results/prepare/{shard}.parquet",
     log:
@@ -19,5 +20,5 @@ rule prepare_pairs:
         settings=settings_of("preparation"),
         code=stage_digest("prepare"),
     shell:
-        "cryosamu prepare --work {input} --workers {threads} --config {params.config}"
+        "cryosamu prepare --work {input.work} --workers {threads} --config {params.config}"
         " -o {params.pairs} --table {output} 2> {log}"

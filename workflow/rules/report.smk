@@ -14,6 +14,7 @@ rule write_report:
         controls=expand("results/evaluate/{shard}.controls.parquet", shard=SHARDS),
         methods=expand("results/{made}/{shard}.parquet", made=MADE, shard=SHARDS),
         enhanced=expand("results/enhance/enhanced/{shard}.parquet", shard=SHARDS),
+        checked=ancient(CHECKED),
     output:
         report(
             "results/report/report.html",

@@ -7,6 +7,7 @@ rule train_network:
         verified=VERIFIED_FILE if LOCKED else [],
         prepared=expand("results/prepare/{shard}.parquet", shard=SHARDS),
         tokens=expand("results/embed/training/{shard}.safetensors", shard=SHARDS),
+        checked=ancient(CHECKED),
     output:
         checkpoint=f"{RUN}/checkpoint.safetensors",
         history=f"{RUN}/history.parquet",
