@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -28,7 +29,7 @@ def in_processes(
 
     Each worker is a process of its own with one thread. Few results wait at a time, so
     that memory does not grow with the number of items. An interrupt lets each worker finish the
-    items it has begun.
+    items it has begun; when this process is killed, they end with it.
 
     Parameters
     ----------
@@ -84,3 +85,11 @@ def _start() -> None:
     # Read by torch and by what numpy is built on, when they are first imported.
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[name] = "1"
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """Leave no process behind that waits for a killed parent, and keeps its memory, for ever."""
+    if (parent := multiprocessing.parent_process()) is not None:
+        parent.join()
+        os._exit(1)

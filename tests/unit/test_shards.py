@@ -184,3 +184,48 @@ def test_a_killed_worker_is_said_in_a_sentence(tmp_path: Path) -> None:
     tasks = [Task(str(n), n, {}, (tmp_path / str(n),)) for n in range(2)]
     with pytest.raises(CryosamuError, match="killed, most often for lack of memory"):
         make_tasks(tasks, die, "made", workers=2)
+
+
+ORPHANS = """
+import os, sys, time
+from pathlib import Path
+from cryosamu.workers import in_processes
+
+def tell(folder):
+    (Path(folder) / str(os.getpid())).touch()
+    time.sleep(0.1)
+
+if __name__ == "__main__":
+    list(in_processes(tell, [sys.argv[1]] * 10_000, 2))
+"""
+
+
+def lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] != "Z"
+    except (ProcessLookupError, FileNotFoundError):
+        return False
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="no /proc to see processes in")
+@pytest.mark.parametrize("by", [signal.SIGKILL, signal.SIGTERM])
+def test_workers_end_with_a_killed_parent(tmp_path: Path, by: signal.Signals) -> None:
+    script, folder = tmp_path / "long.py", tmp_path / "workers"
+    script.write_text(ORPHANS)
+    folder.mkdir()
+    parent = subprocess.Popen([sys.executable, script, folder])
+    until = time.monotonic() + 60
+    while len(list(folder.iterdir())) < 2 and time.monotonic() < until:
+        time.sleep(0.02)
+    workers = [int(path.name) for path in folder.iterdir()]
+    assert len(workers) == 2
+    parent.send_signal(by)
+    parent.wait()
+    try:
+        while any(map(lives, workers)) and time.monotonic() < until:
+            time.sleep(0.05)
+        assert not any(map(lives, workers))
+    finally:
+        for pid in filter(lives, workers):
+            os.kill(pid, signal.SIGKILL)
