@@ -21,8 +21,6 @@ RESULTS = Path(__file__).with_name("results")
 STAGES = ("measure", "prepare", "embed", "enhance", "evaluate", "control")
 BOX_VOXEL_A = 1.3
 """Å a voxel of the boxes in `costs.json`."""
-LARGE_CONTROL = 2.4
-"""What the controls of the largest map measured so far (8.2 megavoxels) took, over their fit."""
 EXHAUSTIVE = ClusteringSettings().exhaustive_sequences
 
 
