@@ -32,10 +32,19 @@ STAGE_MODULES = {
     "repair": ("curation.repair", "curation.motion", "structure.model"),
     "prepare": ("preparation", "structure", "volume"),
     "embed": ("embedding", "structure.model"),
-    "enhance": ("enhancement", "preparation", "network", "volume"),
-    "methods": ("evaluation.methods",),
-    "evaluate": ("evaluation", "volume"),
-    "controls": ("evaluation.controls", "enhancement", "network", "volume"),
+    "enhance": (
+        *("embedding", "enhancement", "network", "preparation"),
+        *("structure.density", "structure.model", "volume"),
+    ),
+    "methods": ("evaluation.frame", "evaluation.methods", "volume"),
+    "evaluate": ("evaluation", "structure.model", "volume"),
+    "controls": (
+        *("embedding", "enhancement", "network", "preparation"),
+        *("evaluation.atom_density", "evaluation.controls", "evaluation.correlation"),
+        *("evaluation.frame", "evaluation.map_fsc", "evaluation.masks", "evaluation.methods"),
+        *("evaluation.reference", "evaluation.reflections", "evaluation.residues"),
+        *("evaluation.structure_factors", "structure.density", "structure.model", "volume"),
+    ),
 }
 """Stage to the modules that shape what it makes of an entry."""
 

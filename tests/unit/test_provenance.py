@@ -1,3 +1,4 @@
+import ast
 import hashlib
 import json
 import os
@@ -141,3 +142,66 @@ def test_each_stage_has_code_of_its_own():
     assert digests["prepare"] == code_digest(
         ["cryosamu.volume", "cryosamu.structure", "cryosamu.preparation"]
     )
+
+
+MADE_BY = {
+    "measure": "curation.measurement",
+    "repair": "curation.motion",
+    "prepare": "preparation",
+    "embed": "embedding.batch",
+    "enhance": "enhancement.map_file",
+    "methods": "evaluation.methods.making",
+    "evaluate": "evaluation.many",
+    "controls": "enhancement.trials",
+}
+SHAPES_NOTHING = {
+    # How work is dealt out, where files lie and how they are kept.
+    *("archive", "config", "device", "errors", "files", "locks", "pairs", "provenance", "shards"),
+    *("tables", "tensors", "workers"),
+}
+NOT_CALLED = {
+    # What a reference of the model offers to the evaluation alone.
+    "measure": {
+        *("curation.failure", "evaluation.local_correlation", "evaluation.q_score"),
+        "evaluation.residues",
+    },
+    "controls": {"evaluation.local_correlation", "evaluation.q_score", "evaluation.programs"},
+    # Programs of others, and the baselines' masks without a model.
+    "methods": {
+        *("evaluation.atom_density", "evaluation.building", "evaluation.local_correlation"),
+        *("evaluation.masks", "evaluation.programs", "evaluation.q_score", "evaluation.reference"),
+        *("evaluation.reflections", "evaluation.residues", "evaluation.structure_factors"),
+        "structure",
+    },
+}
+
+
+def imported(module: str) -> set[str]:
+    """The project's modules that one imports, also within its functions, itself included."""
+    found, left = set(), [module]
+    while left:
+        name = left.pop()
+        if name in found or not (path := source_of(name)).is_file():
+            continue
+        found.add(name)
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("cryosamu."):
+                base = str(node.module).removeprefix("cryosamu.")
+                left += [base, *(f"{base}.{alias.name}" for alias in node.names)]
+    return found
+
+
+def source_of(module: str) -> Path:
+    path = PACKAGE.joinpath(*module.split("."))
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+
+
+@pytest.mark.parametrize("stage", STAGE_MODULES)
+def test_a_stage_counts_all_code_that_shapes_its_results(stage):
+    counted = {*STAGE_MODULES[stage], *SHAPES_NOTHING, *NOT_CALLED.get(stage, ())}
+    forgotten = {
+        name
+        for name in imported(MADE_BY[stage])
+        if not any(name == one or name.startswith(f"{one}.") for one in counted)
+    }
+    assert not {name for name in forgotten if len(ast.parse(source_of(name).read_text()).body) > 1}
