@@ -58,6 +58,7 @@ def method(
     emready, deepemhancer, cryoten, resolve_cryo_em. Beside the map lies a record of the same name
     with .json: status, seconds, peak memory, version. A method that fails, or is not installed, is
     a result: the record says why, and counts in `cryosamu evaluate map --method NAME=RECORD.json`.
+    One that is killed, as for lack of memory, is an error.
     With `--work` one map after the other of a list is made, so that each one's time is its own.
 
         cryosamu evaluate method locally_sharpened emd_1234.map.gz --resolution 5.2 -o local.mrc

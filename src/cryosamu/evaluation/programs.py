@@ -16,6 +16,11 @@ from cryosamu.errors import CryosamuError
 
 _VERSION_SECONDS = 60
 _LAST_LINES = 3
+_KILLED = {signal.SIGKILL, signal.SIGTERM}
+
+
+class KilledError(CryosamuError):
+    """A program was ended by something else, such as for lack of memory: no failure of its own."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +74,8 @@ def run_program(arguments: Sequence[str], folder: Path, log: Path) -> Usage:
 
     Raises
     ------
+    KilledError
+        When it, or what it called last, was killed.
     CryosamuError
         When it cannot be started or ends with a status other than 0; the log's last lines are
         told.
@@ -94,6 +101,12 @@ def run_program(arguments: Sequence[str], folder: Path, log: Path) -> Usage:
             process.wait()
             raise
     process.returncode = os.waitstatus_to_exitcode(status)
+    # As a shell says it, too.
+    if -process.returncode in _KILLED or process.returncode - 128 in _KILLED:
+        raise KilledError(
+            f"{Path(arguments[0]).name} was killed, most often for lack of memory; run again with "
+            f"more memory. See {log}."
+        )
     if process.returncode != 0:
         lines = log.read_text(errors="replace").splitlines()
         said = " ".join(line.strip() for line in lines[-_LAST_LINES:]) or "it said nothing"

@@ -81,14 +81,29 @@ def test_a_method_is_run_once_a_map_and_a_failure_is_a_result(pairs, maker, tmp_
     assert rows["sha256"][0] == sha256_of(tmp_path / "made/01/EMD-1001.mrc")
     assert pd.isna(rows["sha256"][1])
     assert rows["seconds"].notna().tolist() == [True, False]
-    assert make_maps(maker, pairs, tmp_path / "made").made == 0
-    assert calls(tmp_path) == asked
+    # What failed is tried again, what was made is not.
+    again = make_maps(maker, pairs, tmp_path / "made")
+    assert (again.made, again.kept) == (1, 1)
+    assert calls(tmp_path) == asked + 1
     (tmp_path / "made/01/EMD-1001.mrc").unlink()
-    assert make_maps(maker, pairs, tmp_path / "made").made == 1
+    assert make_maps(maker, pairs, tmp_path / "made").made == 2
     other = {"deepemhancer": {"program": [str(tmp_path / "deepemhancer")], "options": ["--slow"]}}
     slow = Maker("deepemhancer", EvaluationSettings.model_validate({"outside": other}))
     assert make_maps(slow, pairs, tmp_path / "made").made == 2
     assert runs_table([]).empty
+
+
+@pytest.mark.parametrize("end", ["kill -9 $$", "kill -15 $$", "exit 137"])
+def test_a_killed_method_is_no_result_and_is_made_by_the_next_call(pairs, maker, tmp_path, end):
+    program = tmp_path / "deepemhancer"
+    sound = program.read_text()
+    program.write_text(f'#!/bin/sh\ncase "$*" in *-i*) {end};; esac\n')
+    made = make_maps(maker, pairs[:1], tmp_path / "made")
+    assert "was killed, most often for lack of memory" in made.failed["EMD-1001"]
+    assert not record_path(tmp_path / "made", "EMD-1001").exists()
+    program.write_text(sound)
+    assert make_maps(maker, pairs[:1], tmp_path / "made").made == 1
+    assert runs_of(pairs[:1], tmp_path / "made")[0].status == "ok"
 
 
 def test_a_finished_map_that_changed_is_taken_again(pairs, tmp_path):

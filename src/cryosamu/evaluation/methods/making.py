@@ -16,7 +16,7 @@ from cryosamu.evaluation.frame import check_resolution
 from cryosamu.evaluation.methods.baselines import BASELINES
 from cryosamu.evaluation.methods.finished import onto_grid, read_finished
 from cryosamu.evaluation.methods.outside import PROGRAMS, Call, Inputs, call_of
-from cryosamu.evaluation.programs import Usage, find_program, run_program
+from cryosamu.evaluation.programs import KilledError, Usage, find_program, run_program
 from cryosamu.files import require_file, sha256_of
 from cryosamu.volume.io import read_map, write_map
 from cryosamu.volume.volume import Volume
@@ -106,6 +106,8 @@ def make_method(
     ------
     CryosamuError
         When the deposited map itself cannot be read, or not hold the resolution.
+    KilledError
+        When the program was killed: it may do with more memory, which a cluster gives it then.
     """
     deposited = read_map(require_file(request.map, "map"))
     check_resolution(deposited, request.resolution)
@@ -117,6 +119,8 @@ def make_method(
         output.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".method-", dir=output.parent) as name:
             return _run(method, request, settings, deposited, output, Path(name).resolve())
+    except KilledError:
+        raise
     except CryosamuError as error:
         return MethodRun(method, request.emdb_id, "failed", str(error))
 

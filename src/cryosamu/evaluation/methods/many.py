@@ -56,7 +56,8 @@ class Maker:
 def make_maps(maker: Maker, pairs: Sequence[Pair], folder: Path) -> Made:
     """Make a method's map of each pair that has none yet, or one made from something else.
 
-    One at a time, in a process of its own. A method that fails is a result and its record is kept.
+    One at a time, in a process of its own. A method that fails is a result, which is tried again by
+    the next call: its program may be installed by then. One that is killed is none.
 
     Parameters
     ----------
@@ -82,6 +83,9 @@ def make_maps(maker: Maker, pairs: Sequence[Pair], folder: Path) -> Made:
         )
         for pair in pairs
     ]
+    for task in tasks:
+        if task.is_made() and read_run(task.outputs[0]).status != "ok":
+            task.stamp.unlink()
     return make_tasks(tasks, _make, f"made by {maker.method}")
 
 
