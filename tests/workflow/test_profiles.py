@@ -27,6 +27,14 @@ def test_rules_that_a_profile_names_exist(profile: Path) -> None:
     assert named <= set(re.findall(r"^(?:rule|checkpoint) (\w+):", RULES, re.MULTILINE))
 
 
+@pytest.mark.parametrize("profile", PROFILES, ids=lambda path: path.parent.name)
+def test_no_profile_asks_for_a_gpu_that_the_configuration_does_not_want(profile: Path) -> None:
+    """Rules ask by `device`; what a profile says would win over them."""
+    said = yaml.safe_load(profile.read_text())
+    asked = (said.get("default-resources", {}), *said.get("set-resources", {}).values())
+    assert not any("gpu" in resources for resources in asked)
+
+
 def test_no_rule_repeats_inside_its_own_job() -> None:
     assert not re.search(r"^\s*retries:", RULES, re.MULTILINE)
 
