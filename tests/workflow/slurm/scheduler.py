@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shlex
@@ -188,7 +189,8 @@ class Submitted:
             meanwhile(process)
             text, _ = process.communicate(timeout=SECONDS)
         except BaseException:
-            os.killpg(process.pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
             print(process.communicate()[0])
             raise
         return Run(process.returncode, text)
@@ -204,6 +206,12 @@ class Submitted:
 
         wait_until(runs, "no job ran")
         return found[0]
+
+    def working(self, process: subprocess.Popen[str], after: int, nth: int = 1) -> Job:
+        """The same, once the rule's own command runs."""
+        job = self.running(process, after, nth)
+        wait_until(lambda: self.scheduler.command_of(job), f"{job} ran no command")
+        return job
 
     def undo(self) -> list[str]:
         """Remove what two jobs made, a job a shard; return what to ask for."""

@@ -22,8 +22,7 @@ def test_killed_jobs_are_submitted_again_with_what_the_next_attempt_asks_for(
     def cancel_and_kill(process: subprocess.Popen[str]) -> None:
         first = submitted.running(process, before)
         slurm.ask("scancel", str(first.number))
-        second = submitted.running(process, first.number)
-        wait_until(lambda: slurm.command_of(second), "the second attempt ran no command")
+        second = submitted.working(process, first.number)
         os.kill(slurm.command_of(second)[0], signal.SIGKILL)
 
     run = submitted.run_while(cancel_and_kill, *growing_memory("1000 * attempt"), "--", undone[0])
@@ -82,8 +81,7 @@ def test_ctrl_c_empties_the_queue_and_a_killed_head_is_resumed_without_repeating
     before = slurm.last
 
     def interrupt(process: subprocess.Popen[str]) -> None:
-        second = submitted.running(process, before, nth=2)
-        wait_until(lambda: slurm.command_of(second), "the second job ran no command")
+        submitted.working(process, before, nth=2)
         # The archive's server passes it on to Snakemake: once, as a terminal would.
         process.send_signal(signal.SIGINT)
 
@@ -116,7 +114,7 @@ def test_a_controller_that_restarts_loses_no_job(submitted: Submitted, undone: l
     before = slurm.last
 
     def restart(process: subprocess.Popen[str]) -> None:
-        submitted.running(process, before)
+        submitted.working(process, before)
         slurm.stop_controller()
         # SLURM's commands ask for 9 s before they give up.
         time.sleep(6)

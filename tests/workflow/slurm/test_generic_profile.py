@@ -28,7 +28,7 @@ def test_a_killed_job_is_submitted_again_and_a_silent_controller_is_waited_for(
     def cancel_and_silence(process: subprocess.Popen[str]) -> None:
         first = generic.running(process, before)
         slurm.ask("scancel", str(first.number))
-        generic.running(process, first.number)
+        generic.working(process, first.number)
         slurm.stop_controller()
         # Longer than SLURM's commands ask.
         time.sleep(12)
