@@ -115,12 +115,17 @@ def _make_list(
     folder: Path,
     table: Path | None,
 ) -> None:
+    from cryosamu.enhancement.starter import starter_checkpoint
+    from cryosamu.evaluation.methods.making import ENHANCED
     from cryosamu.evaluation.methods.many import Maker, make_maps, runs_of
     from cryosamu.evaluation.methods.record import runs_table
     from cryosamu.pairs import read_pairs
     from cryosamu.tables import METHODS, write_table
 
     pairs = read_pairs(work)
+    if name in ENHANCED and checkpoint is None:
+        # Named, as another version of this software may bring another one.
+        checkpoint = starter_checkpoint()
     shaped_by = settings.enhancement.model_dump(mode="json", include={"window", "margin"})
     maker = Maker(name, settings.evaluation, checkpoint, options, shaped_by)
     made = make_maps(maker, pairs, folder)

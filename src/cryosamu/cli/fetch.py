@@ -68,7 +68,7 @@ def fetch_map(
 
     Example: `cryosamu fetch map EMD-3488`
 
-    As the workflow does: `cryosamu fetch map EMD-3488 --store store --record EMD-3488.json`
+    Example: `cryosamu fetch map EMD-3488 --store store --record EMD-3488.json`
     """
     from cryosamu.archive.fetch import wanted_map
     from cryosamu.config import read_config

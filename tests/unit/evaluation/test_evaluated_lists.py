@@ -13,11 +13,13 @@ from cryosamu.config import EvaluationSettings
 from cryosamu.errors import CryosamuError
 from cryosamu.evaluation.entry import judge_entry
 from cryosamu.evaluation.many import JudgedTables, join_judged, judge_pairs
+from cryosamu.evaluation.methods.making import MethodRun
 from cryosamu.evaluation.methods.many import Maker, make_maps, record_path, runs_of
 from cryosamu.evaluation.methods.record import runs_table
 from cryosamu.evaluation.reference import ModelReference
 from cryosamu.evaluation.rows import evaluation_table
 from cryosamu.files import sha256_of
+from cryosamu.pairs import write_pairs
 from cryosamu.structure.model import read_model
 from cryosamu.tables import CURVES, EVALUATION, METHODS, RESIDUES, read_table, write_table
 from cryosamu.volume.io import read_map, write_map
@@ -104,6 +106,24 @@ def test_a_killed_method_is_no_result_and_is_made_by_the_next_call(pairs, maker,
     program.write_text(sound)
     assert make_maps(maker, pairs[:1], tmp_path / "made").made == 1
     assert runs_of(pairs[:1], tmp_path / "made")[0].status == "ok"
+
+
+def test_maps_of_the_packaged_network_are_made_anew_by_another_one(
+    pairs, tmp_path, monkeypatch, capsys
+):
+    def made(name, request, settings, output):
+        output.parent.mkdir(parents=True, exist_ok=True)
+        output.write_bytes(b"a map")
+        return MethodRun(name, request.emdb_id, "ok", sha256=sha256_of(output))
+
+    packaged = tmp_path / "starter.safetensors"
+    monkeypatch.setattr("cryosamu.enhancement.starter.starter_checkpoint", lambda: packaged)
+    monkeypatch.setattr("cryosamu.evaluation.methods.many.make_method", made)
+    write_pairs(tmp_path / "work", pairs, 1)
+    for content, expected in ((b"1", "2 made"), (b"1", "0 made"), (b"2", "2 made")):
+        packaged.write_bytes(content)
+        method("enhanced", tmp_path / "made", work=tmp_path / "work/0.jsonl")
+        assert expected in capsys.readouterr().err
 
 
 def test_a_finished_map_that_changed_is_taken_again(pairs, tmp_path):
