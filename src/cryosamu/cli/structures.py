@@ -65,9 +65,10 @@ def pack(
     if output.suffix != _SUFFIX:
         raise CryosamuError(f"{output}: is written as safetensors; end the name in {_SUFFIX}.")
     clustering = read_config(config).curation.clustering
+    judged = list(_evaluated_chains(evaluated or ()))
     structures, left_out = _read(sources, most_atoms)
-    if evaluated:
-        resembling = _resembling(structures, evaluated, clustering, threads)
+    if judged:
+        resembling = _resembling(structures, judged, clustering, threads)
         left_out += resembling
         gone = {one["name"] for one in resembling}
         structures = [one for one in structures if one.name not in gone]
@@ -75,7 +76,11 @@ def pack(
         typer.echo(f"{one['name']}: {one['reason']}", err=True)
     files = {str(number): path for number, path in enumerate(sources) if path.is_file()}
     settings = {"most_atoms": most_atoms, "clustering": clustering.model_dump(mode="json")}
-    about = {"left_out": left_out, "provenance": provenance_record(settings, files)}
+    about = {
+        "left_out": left_out,
+        "evaluated": sorted({model for model, _, _ in judged}),
+        "provenance": provenance_record(settings, files),
+    }
     write_library(output, structures, about)
     typer.echo(f"packed {len(structures)} structures, left out {len(left_out)}", err=True)
 
@@ -152,30 +157,47 @@ def _read(
 
 
 def _evaluated_chains(sources: Sequence[Path]) -> Iterator[tuple[str, str, str]]:
-    """Yield model, chain and sequence of what is evaluated: deposited where the file tells."""
+    """Yield model, chain and sequence of what is evaluated: deposited where the file tells.
+
+    Raises
+    ------
+    CryosamuError
+        When a source has no protein chain: what is evaluated would be packed unnoticed.
+    """
     from cryosamu.structure.collection import model_files
     from cryosamu.structure.model import parse_model, protein_chains
 
-    for file_name, content in model_files(sources):
-        for chain in protein_chains(parse_model(content, file_name)):
-            for sequence in {chain.sequence, chain.entity_sequence} - {""}:
-                yield file_name.partition(".")[0], chain.author_id, sequence
+    for source in sources:
+        found = [
+            (file_name.partition(".")[0], chain.author_id, sequence)
+            for file_name, content in model_files([source])
+            for chain in protein_chains(parse_model(content, file_name))
+            for sequence in sorted({chain.sequence, chain.entity_sequence} - {""})
+        ]
+        if not found:
+            raise CryosamuError(f"{source}: has no protein chain to leave out by; give models.")
+        yield from found
 
 
 def _resembling(
     structures: Sequence[AtomicStructure],
-    evaluated: Sequence[Path],
+    evaluated: Sequence[tuple[str, str, str]],
     clustering: ClusteringSettings,
     threads: int,
 ) -> list[dict[str, Any]]:
-    """Return the structures that share a cluster with, or resemble a part of, what is evaluated."""
+    """Return the structures that share a cluster with, or resemble a part of, what is evaluated.
+
+    Parameters
+    ----------
+    evaluated
+        As `_evaluated_chains`.
+    """
     from cryosamu.curation.similarity import find_similar
     from cryosamu.evaluation.leakage import Chain, distinct_sequences, leakage_table
 
     # The table's roles turned round: what it calls trained is evaluated, and it tells of the rest.
     chains = [
-        Chain(model, model, chain, sequence, trained=True)
-        for model, chain, sequence in _evaluated_chains(evaluated)
+        Chain(model, model, chain, sequence, trained=True) for model, chain, sequence in evaluated
     ]
     chains += [
         Chain(one.name, one.name, str(place), sequence, trained=False)

@@ -37,13 +37,14 @@ class TrainingSummary:
     training_pairs, validation_pairs
         EMDB ids.
     lineage
-        The checkpoints that this one continues, oldest first: `checkpoint` (SHA-256), `steps`
-        and `training_pairs` (number) of each.
+        The checkpoints that this one continues, oldest first: `checkpoint` (SHA-256), `steps`,
+        `training_pairs` (number) and `learnt` (names of pairs and structures) of each.
     metrics
         Values on validation at `best_step`.
     structures
         Where maps were simulated from structures: the files' SHA-256, the names of the structures
-        learnt from and validated on, and those left out with their reasons.
+        learnt from and validated on, those left out with their reasons, and the evaluated models
+        that they were compared with.
     """
 
     steps: int

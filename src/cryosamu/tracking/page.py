@@ -49,7 +49,7 @@ def write_page(
         By a pair's name and by what it is: [y, x], drawn from 0 (black) to 1 (white).
     """
     charts: list[tuple[str, Mapping[str, Points], bool]] = [
-        ("Loss (smooth-L1)", _curves(history, "loss"), True),
+        ("Loss", _curves(history, "loss"), True),
         ("Correlation with the target", _curves(history, "correlation"), False),
         ("Gradient norm", _curves(history, "gradient_norm"), True),
         ("Learning rate", {"rate": [(row[0], row[4]) for row in history]}, False),

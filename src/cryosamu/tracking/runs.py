@@ -217,6 +217,7 @@ def _read_checkpoint(path: Path) -> Run:
             metrics=summary["metrics"],
             pairs=len(summary["training_pairs"]),
             validation_pairs=len(summary["validation_pairs"]),
+            structures=len(summary["structures"].get("structures", ())),
             data=summary["data_digest"],
             lock=summary["lock_digest"],
             parents=len(summary["lineage"]),

@@ -66,7 +66,8 @@ class TrainingData:
     train, validation
         In the order of their EMDB ids.
     held_out
-        EMDB ids of the validation and test splits: never to be learnt from.
+        EMDB ids of the validation and test splits and PDB ids of their models: never to be learnt
+        from.
     embedding, weights_fingerprint, embedding_width
         How the structure tokens were made, the encoder's weights, the tokens' width.
     preparation
@@ -86,11 +87,10 @@ class TrainingData:
 
     def learnt(self) -> dict[str, str]:
         """Return the digest of every pair and structure to learn from, by its name."""
-        structures = () if self.simulated is None else self.simulated.train
-        return {
-            **{pair.emdb_id: pair.digest for pair in self.train},
-            **{one.name: one.digest for one in structures},
-        }
+        learnt = {pair.emdb_id: pair.digest for pair in self.train}
+        if self.simulated is not None:
+            learnt |= {one.name: self.simulated.digest(one) for one in self.simulated.train}
+        return learnt
 
 
 def read_training_data(
@@ -134,10 +134,11 @@ def read_training_data(
     }
     if to_learn and not pairs["train"]:
         raise CryosamuError(f"{split}: no pair is in the train split; there is nothing to learn.")
+    held_out = rows[rows["split"].isin(["validation", "test"])]
     return TrainingData(
         train=pairs["train"],
         validation=pairs["validation"],
-        held_out=frozenset(rows.loc[rows["split"].isin(["validation", "test"]), "emdb_id"]),
+        held_out=frozenset(held_out["emdb_id"]) | frozenset(held_out["pdb_id"].str.upper()),
         embedding=embedding_settings(header),
         weights_fingerprint=header.fingerprint,
         embedding_width=header.width,

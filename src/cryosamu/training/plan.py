@@ -77,7 +77,8 @@ def make_plan(
     Raises
     ------
     CheckpointError
-        When the folder of states is damaged, or `start` learnt from a pair that is held out.
+        When the folder of states is damaged, or what this is to build upon, or has finished with,
+        learnt from a pair that is held out.
     """
     started_from = None if start is None else sha256_of(require_file(start, "checkpoint"))
     recipe = recipe_digest(data, network, training, started_from)
@@ -88,6 +89,7 @@ def make_plan(
     )
     if folder.record.is_file():
         _verified(folder)
+        _require_held_out(folder.checkpoint, read_header(folder.checkpoint), data)
         return replace(
             scratch, action="finished", sentence="this training is finished: nothing to train"
         )
@@ -108,13 +110,22 @@ def make_plan(
 
 
 def _require_held_out(path: Path, header: CheckpointHeader, data: TrainingData) -> None:
-    known = {*header.training.training_pairs, *header.training.structures.get("structures", ())}
-    learnt = sorted(data.held_out & known)
+    learnt = sorted(data.held_out & _ever_learnt(header))
     if learnt:
         raise CheckpointError(
             f"{path}: was trained on {', '.join(learnt)}, which the split holds out; "
-            "start from another checkpoint or split again."
+            "split again, or begin anew: without it, or in another folder of states."
         )
+
+
+def _learnt(header: CheckpointHeader) -> set[str]:
+    return {*header.training.training_pairs, *header.training.structures.get("structures", ())}
+
+
+def _ever_learnt(header: CheckpointHeader) -> set[str]:
+    """Return what a checkpoint or one that it continues was trained on."""
+    earlier = (part.get("learnt", ()) for part in header.training.lineage)
+    return _learnt(header).union(*earlier)
 
 
 def _ancestor(digest: str, header: CheckpointHeader) -> dict[str, Any]:
@@ -122,6 +133,7 @@ def _ancestor(digest: str, header: CheckpointHeader) -> dict[str, Any]:
         "checkpoint": digest,
         "steps": header.training.steps,
         "training_pairs": len(header.training.training_pairs),
+        "learnt": sorted(_learnt(header)),
     }
 
 
@@ -143,15 +155,16 @@ def _continuation(
     parent = RunFolder(state / digest)
     record = _verified(parent)
     known = record["train"]
+    header = read_header(parent.checkpoint)
     # What was once learnt from cannot judge the network any more.
-    if record["recipe"] != scratch.recipe or data.held_out & known.keys():
+    if record["recipe"] != scratch.recipe or data.held_out & _ever_learnt(header):
         return None
     pairs = data.learnt()
     new = sum(known.get(emdb_id) != digest for emdb_id, digest in pairs.items())
     gone = len(known.keys() - pairs.keys())
     without = f" and without {gone} former ones" if gone else ""
     unchanged = record["validation"].items() & _digests(data.validation).items()
-    ancestor = _ancestor(record["checkpoint"], read_header(parent.checkpoint))
+    ancestor = _ancestor(record["checkpoint"], header)
     return replace(
         scratch,
         action="continue",

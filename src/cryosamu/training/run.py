@@ -136,8 +136,13 @@ def _read(
     Raises
     ------
     ConfigError
-        When neither pairs nor structures are named.
+        When neither pairs nor structures are named, or pairs by half.
     """
+    if (files.split is None) != (files.prepared is None):
+        raise ConfigError(
+            "--split and --prepared belong together; give both, or neither of them to train on "
+            "--structures alone."
+        )
     pairs = None
     if files.split is not None and files.prepared is not None:
         pairs = read_training_data(

@@ -7,8 +7,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from cryosamu.config import EmbeddingSettings, PreparationSettings
 from cryosamu.network import build_network
 from cryosamu.network.blocks import ChannelNorm, Down, Up, folded, unfolded
+from cryosamu.network.checkpoint import (
+    CheckpointHeader,
+    TrainingSummary,
+    load_checkpoint,
+    save_checkpoint,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -53,6 +60,26 @@ def test_what_runs_fastest_answers_the_same(form, density):
     assert not fast.training
     answer = fast(density, tokens, resolution=resolution)
     assert (answer - wanted).abs().max() < 1e-5 * wanted.std()
+
+
+@pytest.mark.parametrize("form", FORMS)
+@torch.no_grad()
+def test_a_network_out_of_a_checkpoint_answers_the_same(form, density, tmp_path):
+    network = random_network(form, (1, 2, 4))
+    path = tmp_path / "checkpoint.safetensors"
+    header = CheckpointHeader(
+        network=settings_of(form, (1, 2, 4)),
+        embedding_width=WIDTH,
+        embedding=EmbeddingSettings(),
+        weights_fingerprint="ab12",
+        preparation=PreparationSettings(),
+        training=TrainingSummary(1, 1, "cd34"),
+    )
+    save_checkpoint(path, network, header)
+    loaded = load_checkpoint(path)[0]
+    assert not any(tensor.is_meta for tensor in (*loaded.parameters(), *loaded.buffers()))
+    tokens = torch.randn(2, 3, WIDTH)
+    assert torch.equal(loaded(density, tokens), network(density, tokens))
 
 
 def test_norms_after_convolutions_are_folded_away():

@@ -75,7 +75,8 @@ def toys(count):
 def write_toys(folder: Path, count: int):
     """A library and the tokens of its structures, as files."""
     structures = toys(count)
-    about = {"left_out": [{"name": "GONE", "reason": "chain 1 is 40% identical to chain A of X"}]}
+    left_out = [{"name": "GONE", "reason": "chain 1 is 40% identical to chain A of X"}]
+    about = {"left_out": left_out, "evaluated": ["judged"]}
     write_library(folder / "structures.safetensors", structures, about)
     header = TokensHeader(
         backend="protein_mpnn",

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from simulated_toys import WIDTH, helix_text, tar_of, write_toys
@@ -13,6 +14,8 @@ from cryosamu.cli.main import build_application
 from cryosamu.config import PreparationSettings, SimulationSettings
 from cryosamu.errors import ConfigError, CryosamuError
 from cryosamu.network.checkpoint import read_header
+from cryosamu.tables import SPLIT, write_table
+from cryosamu.tensors import read_tensors, write_tensors
 from cryosamu.training.parallel import Processes
 from cryosamu.training.run import TrainingFiles, run_training
 from cryosamu.training.simulated.crops import SimulatedCrops
@@ -152,6 +155,7 @@ def test_a_checkpoint_says_what_it_was_trained_on_and_not(tmp_path, toys):
     ]
     assert header.training.validation_pairs == tuple(record["validation_structures"])
     assert record["left_out"][0]["name"] == "GONE"
+    assert record["evaluated"] == ["judged"]
     assert header.embedding_width == WIDTH
     assert "simulated from 4 atomic structures" in " ".join(header.notes)
 
@@ -165,6 +169,37 @@ def test_real_maps_judge_where_there_are_any(tmp_path, toys):
     assert training.training_pairs == ()
     assert training.validation_pairs == ("EMD-1",)
     assert len(training.structures["structures"]) == 4
+
+
+def test_a_structure_whose_map_is_held_out_is_not_learnt_from(tmp_path, toys):
+    world = World(tmp_path).add(1, "train").add(2, "validation")
+    learnt = structures_of(toys).train[0].name
+    world.rows[1]["split"] = "test"
+    world.write()
+    files = replace(world.files(), structures=(toys[0],), tokens=(world.files().tokens[0], toys[1]))
+    run_training(files, NETWORK, SIMULATED.model_copy(update={"steps": 1}), lambda _text: None)
+    world.rows[1]["pdb_id"] = learnt.lower()
+    write_table(files.split, pd.DataFrame(world.rows), SPLIT)
+    with pytest.raises(CryosamuError, match=f"hold {learnt}, models of pairs that the split holds"):
+        run_training(files, NETWORK, SIMULATED, lambda _text: None)
+
+
+def test_other_tokens_are_another_training(tmp_path, toys):
+    before = structures_of(toys)
+    tensors, header = read_tensors(toys[1])
+    name = before.train[0].name
+    tensors[f"{name}/tokens"][0] += 1
+    write_tensors(toys[1], tensors, header)
+    after = structures_of(toys)
+    changed = [one.name for one in before.train if before.digest(one) != after.digest(one)]
+    assert changed == [name]
+
+
+def test_pairs_named_by_half_are_refused(tmp_path, toys, world):
+    for given in ({"split": world.files().split}, {"prepared": world.files().prepared}):
+        files = replace(files_of(tmp_path, toys), **given)
+        with pytest.raises(ConfigError, match="--split and --prepared belong together"):
+            run_training(files, NETWORK, SIMULATED, lambda _text: None)
 
 
 def test_validation_maps_are_the_same_whatever_else_is_held_out(toys):
@@ -219,3 +254,15 @@ def test_packing_leaves_out_what_resembles_the_evaluated(tmp_path):
     reasons = {one["name"]: one["reason"] for one in library.about["left_out"]}
     assert set(reasons) == {"SAME", "PART", "BROKEN"}
     assert reasons["SAME"] == "chain 1 is 100% identical to chain A of judged"
+    assert library.about["evaluated"] == ["judged"]
+
+
+def test_leaving_out_by_nothing_is_refused(tmp_path):
+    (tmp_path / "model.pdb").write_text(helix_text(["AKELASGKLAEA"]))
+    nothing = tmp_path / "nothing"
+    nothing.mkdir()
+    output = tmp_path / "packed.safetensors"
+    given = ["structures", "pack", str(tmp_path / "model.pdb"), "-o", str(output)]
+    result = CliRunner().invoke(build_application(), [*given, "--leave-out", str(nothing)])
+    assert "nothing: has no protein chain to leave out by" in str(result.exception)
+    assert not output.exists()

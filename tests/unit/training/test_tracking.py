@@ -77,7 +77,7 @@ def test_the_page_shows_curves_and_what_the_network_made(world):
     world.train()
     text = (folder_of(world) / "progress.html").read_text()
     assert "Step 12 of 12" in text
-    for words in ("Loss (smooth-L1)", "Gradient norm", "Learning rate", "Crops a second"):
+    for words in ("<h2>Loss</h2>", "Gradient norm", "Learning rate", "Crops a second"):
         assert words in text
     assert "validation with structure" in text
     assert "A crop of EMD-3" in text

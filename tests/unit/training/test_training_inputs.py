@@ -44,7 +44,7 @@ def test_the_pairs_are_those_of_the_splits(world):
     data = read(world)
     assert [pair.emdb_id for pair in data.train] == ["EMD-1", "EMD-2", "EMD-9"]
     assert [pair.emdb_id for pair in data.validation] == ["EMD-3"]
-    assert data.held_out == {"EMD-3", "EMD-10"}
+    assert data.held_out == {"EMD-3", "3ABC", "EMD-10", "10ABC"}
     assert data.embedding_width == WIDTH
     pair = data.train[0]
     assert isinstance(pair.voxels, np.memmap)

@@ -131,7 +131,12 @@ def test_a_run_can_begin_with_a_given_checkpoint(world, tmp_path):
     assert "former validation" in said[1]
     header = read_header(world.files().checkpoint)
     assert header.training.lineage == (
-        {"checkpoint": digest, "steps": TRAINING.steps, "training_pairs": 2},
+        {
+            "checkpoint": digest,
+            "steps": TRAINING.steps,
+            "training_pairs": 2,
+            "learnt": ["EMD-1", "EMD-2"],
+        },
     )
     assert header.training.steps == TRAINING.steps
     history = read_table(world.files().history, HISTORY)

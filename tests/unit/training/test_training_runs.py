@@ -103,7 +103,12 @@ def test_new_pairs_continue_from_the_last_checkpoint(world, monkeypatch):
     assert header.training.steps == TRAINING.update_steps
     assert header.training.training_pairs == ("EMD-1", "EMD-2", "EMD-4")
     assert header.training.lineage == (
-        {"checkpoint": parent, "steps": TRAINING.steps, "training_pairs": 2},
+        {
+            "checkpoint": parent,
+            "steps": TRAINING.steps,
+            "training_pairs": 2,
+            "learnt": ["EMD-1", "EMD-2"],
+        },
     )
     # The validation of step 0 is of the parent's weights, on the very crops it was chosen by.
     history = read_table(world.files("whole").history, HISTORY)
@@ -136,6 +141,21 @@ def test_what_was_learnt_from_is_not_continued_once_it_is_held_out(world):
     world.rows[1]["split"] = "test"
     world.write()
     assert world.train() == ["training from scratch"]
+
+
+def test_what_a_grandparent_learnt_from_is_not_forgotten_once_it_is_held_out(world):
+    world.add(4, "train").train()
+    gone = world.rows.pop()
+    world.write()
+    assert "without 1 former" in world.train("b")[0]
+    world.rows.append({**gone, "split": "test"})
+    world.write()
+    refusal = "was trained on EMD-4, which the split holds out"
+    with pytest.raises(CheckpointError, match=refusal):
+        world.train("c")
+    with pytest.raises(CheckpointError, match=refusal):
+        world.train("d", "other_state", start=world.files("b").checkpoint)
+    assert world.add(5, "train").train("e") == ["training from scratch"]
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ class Conditions:
     local_b_factor
         The largest B factor by which a place is worse than the best of the map.
     net_b_factor
-        Mean fall-off of the signal that the depositors' sharpening left; negative: over-sharpened.
+        Mean fall-off of the signal that the depositors' sharpening left; near zero: over-sharpened.
     noise_b_factor
         By how much sharpening has raised the noise: amplitude ∝ exp(+B s² / 4).
     noise_resolution

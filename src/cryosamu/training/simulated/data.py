@@ -46,6 +46,8 @@ class SimulatedStructures:
     left_out
         Structures that were not packed since they resemble what is evaluated, and why, as the
         files say.
+    evaluated
+        Names of the models that they were compared with.
     files
         SHA-256 of each file of structures, by its name.
     """
@@ -55,11 +57,19 @@ class SimulatedStructures:
     tokens: Mapping[str, tuple[Tensor, Tensor]]
     preparation: PreparationSettings
     left_out: tuple[Mapping[str, Any], ...]
+    evaluated: tuple[str, ...]
     files: Mapping[str, str]
 
     def sigma(self, resolution: float) -> float:
         """Return the width in Å of the target's Gaussians at a resolution in Å."""
         return target_sigma(resolution, self.preparation.target)
+
+    def digest(self, structure: AtomicStructure) -> str:
+        """Return a SHA-256 over a structure and its tokens."""
+        digest = hashlib.sha256(structure.digest.encode())
+        for tensor in self.tokens[structure.name]:
+            digest.update(tensor.numpy().tobytes())
+        return digest.hexdigest()
 
     def record(self) -> dict[str, Any]:
         """Return what a checkpoint is to say of them, as JSON values."""
@@ -68,6 +78,7 @@ class SimulatedStructures:
             "structures": [one.name for one in self.train],
             "validation_structures": [one.name for one in self.held_out],
             "left_out": [dict(one) for one in self.left_out],
+            "evaluated": list(self.evaluated),
         }
 
 
@@ -94,9 +105,11 @@ def read_structures(
     """
     structures: dict[str, AtomicStructure] = {}
     left_out: list[Mapping[str, Any]] = []
+    evaluated: set[str] = set()
     for path in libraries:
         library = read_library(path)
         left_out += library.about.get("left_out", [])
+        evaluated.update(library.about.get("evaluated", []))
         for one in library.structures:
             if one.name in structures:
                 raise CryosamuError(f"{path}: {one.name} is in another file of structures too.")
@@ -120,6 +133,7 @@ def read_structures(
         tokens={name: known[name] for name in structures},
         preparation=preparation,
         left_out=tuple(left_out),
+        evaluated=tuple(sorted(evaluated)),
         files={Path(path).name: sha256_of(path) for path in libraries},
     )
 
@@ -139,10 +153,17 @@ def with_structures(
     ----------
     preparation
         Used where there are no pairs; with pairs, maps are simulated as these were prepared.
+
+    Raises
+    ------
+    CryosamuError
+        As `read_structures`, and when a structure is the model of a pair that is held out.
     """
     preparation = preparation if pairs is None else pairs.preparation
     held_out = settings.simulation.validation_structures
     found = read_structures(libraries, tokens, held_out, preparation)
+    if pairs is not None:
+        _require_held_out(found, pairs.held_out)
     names = [one.name for one in (*found.train, *found.held_out)]
     header = read_tokens_header(token_files(tokens, names))
     judges = pairs.validation if pairs is not None else ()
@@ -157,6 +178,15 @@ def with_structures(
         preparation=preparation,
         simulated=found,
     )
+
+
+def _require_held_out(found: SimulatedStructures, held_out: frozenset[str]) -> None:
+    leaking = sorted(held_out.intersection(one.name for one in found.train))
+    if leaking:
+        raise CryosamuError(
+            f"the structures to simulate from hold {', '.join(leaking)}, models of pairs that the "
+            "split holds out; pack the structures again with --leave-out."
+        )
 
 
 def validation_pairs(
@@ -180,7 +210,7 @@ def validation_pairs(
                 voxels=torch.cat((maps.density, maps.target)).half().numpy(),
                 tokens=tokens,
                 token_mask=mask,
-                digest=structure.digest,
+                digest=data.digest(structure),
                 simulated=True,
                 voxel_size=voxel_size,
                 resolution=scene.conditions.resolution,
