@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from simulated_toys import WIDTH, helix_text, tar_of, write_toys
+from simulated_toys import WIDTH, helix_text, tar_of, toy, write_toys
+from simulated_toys import toys as toys_of
 from training_toys import NETWORK, TRAINING, World, train_until
 from typer.testing import CliRunner
 
@@ -16,11 +17,12 @@ from cryosamu.errors import ConfigError, CryosamuError
 from cryosamu.network.checkpoint import read_header
 from cryosamu.tables import SPLIT, write_table
 from cryosamu.tensors import read_tensors, write_tensors
+from cryosamu.training.pairs import read_training_data
 from cryosamu.training.parallel import Processes
 from cryosamu.training.run import TrainingFiles, run_training
 from cryosamu.training.simulated.crops import SimulatedCrops
-from cryosamu.training.simulated.data import read_structures, validation_pairs
-from cryosamu.training.simulated.library import read_library
+from cryosamu.training.simulated.data import read_structures, validation_pairs, with_structures
+from cryosamu.training.simulated.library import read_library, write_library
 from cryosamu.training.sources import CropSource, training_batch
 
 CPU = torch.device("cpu")
@@ -102,8 +104,6 @@ def test_a_map_serves_as_many_steps_as_the_settings_say(toys, monkeypatch):
 
 
 def test_simulated_and_real_crops_are_mixed_as_the_settings_say(toys, world):
-    from cryosamu.training.pairs import read_training_data
-
     files = world.files()
     pairs = read_training_data(files.split, files.prepared, files.tokens).train
     never = SIMULATED.model_copy(
@@ -182,6 +182,19 @@ def test_a_structure_whose_map_is_held_out_is_not_learnt_from(tmp_path, toys):
     write_table(files.split, pd.DataFrame(world.rows), SPLIT)
     with pytest.raises(CryosamuError, match=f"hold {learnt}, models of pairs that the split holds"):
         run_training(files, NETWORK, SIMULATED, lambda _text: None)
+
+
+def test_names_that_say_more_than_the_pdb_id_are_held_out_too(tmp_path, toys):
+    files = World(tmp_path).add(1, "train").add(2, "test").files()
+    pairs = read_training_data(files.split, files.prepared, files.tokens)
+    structures = [*toys_of(5), toy("2ABC_TARGET")]
+    write_library(toys[0], structures, {})
+    tensors, header = read_tensors(toys[1])
+    for kind in ("tokens", "mask"):
+        tensors[f"2ABC_TARGET/{kind}"] = tensors.pop(f"T05/{kind}")
+    write_tensors(toys[1], tensors, header)
+    with pytest.raises(CryosamuError, match="hold 2ABC_TARGET, models of pairs"):
+        with_structures(pairs, [toys[0]], [toys[1]], SIMULATED, PreparationSettings())
 
 
 def test_other_tokens_are_another_training(tmp_path, toys):

@@ -181,7 +181,9 @@ def with_structures(
 
 
 def _require_held_out(found: SimulatedStructures, held_out: frozenset[str]) -> None:
-    leaking = sorted(held_out.intersection(one.name for one in found.train))
+    # A name may say more than the PDB id, as 1WEJ_TARGET does.
+    names = [one.name for one in found.train]
+    leaking = [name for name in names if not held_out.isdisjoint((name, name.partition("_")[0]))]
     if leaking:
         raise CryosamuError(
             f"the structures to simulate from hold {', '.join(leaking)}, models of pairs that the "
