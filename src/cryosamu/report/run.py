@@ -57,7 +57,10 @@ def read_run(path: Path) -> RunFacts:
         training.steps + sum(int(part.get("steps", 0)) for part in training.lineage),
         [*_network_facts(header, parameters), *_training_facts(header)],
         header.notes,
-        frozenset(training.training_pairs) | frozenset(training.validation_pairs),
+        frozenset(training.training_pairs).union(
+            training.validation_pairs,
+            *(part.get("learnt", ()) for part in training.lineage),
+        ),
     )
 
 
@@ -89,6 +92,11 @@ def _training_facts(header: CheckpointHeader) -> list[tuple[str, str]]:
         ("Pairs", pairs),
         ("Data", f"digest {training.data_digest[:16]}"),
     ]
+    if training.structures:
+        learnt, left_out = (len(training.structures[key]) for key in ("structures", "left_out"))
+        facts.append(
+            ("Maps simulated from", f"{learnt:,} structures; {left_out:,} others were left out")
+        )
     if training.lineage:
         earlier = [
             f"{str(part.get('checkpoint', '?'))[:12]} ({part.get('steps', '?')} steps)"

@@ -218,7 +218,9 @@ class TestCheckpoint:
             "d1",
             training_pairs=("EMD-7", "EMD-8"),
             validation_pairs=("EMD-9",),
+            lineage=({"checkpoint": "e" * 64, "steps": 6, "learnt": ["EMD-6"]},),
             metrics={"loss": 0.25},
+            structures={"structures": ["1ABC", "2ABC"], "left_out": [{"name": "3ABC"}]},
         )
         header = CheckpointHeader(
             settings.network, 16, settings.embedding, "f00", settings.preparation, summary,
@@ -228,12 +230,13 @@ class TestCheckpoint:
         found = read_run(tmp_path / "c.safetensors")
         assert found.parameters == sum(tensor.numel() for tensor in network.parameters())
         assert (found.network, found.embedding) == ("compact", "protein_mpnn")
-        assert found.steps == 1234
+        assert found.steps == 1240
         assert found.notes == ("only simulated",)
-        assert found.seen == {"EMD-7", "EMD-8", "EMD-9"}
+        assert found.seen == {"EMD-6", "EMD-7", "EMD-8", "EMD-9"}
         facts = dict(found.facts)
         assert facts["Training steps"] == "1,234; weights of step 1,000"
         assert facts["Pairs"] == "2 training, 1 validation"
+        assert facts["Maps simulated from"] == "2 structures; 1 others were left out"
         assert facts["Validation loss"] == "0.25"
         assert facts["Trained with commit"] == "abc"
         assert facts["Trained with"] == "torch 9.9"
