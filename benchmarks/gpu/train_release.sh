@@ -31,8 +31,14 @@ fi
 
 tokens=$stage/tokens.safetensors
 if [[ ! -f $tokens ]]; then
+    status=0
     timeout --signal TERM "$seconds" cryosamu structures embed "$stage/structures.safetensors" \
-        --config "$stage/config.yaml" --output "$tokens"
+        --config "$stage/config.yaml" --output "$tokens" || status=$?
+    if ((status == 124)); then
+        echo "the time was too short for the tokens: only with 'embedding.store' set in" \
+            "$stage/config.yaml does the next call go on where this one ended." >&2
+    fi
+    if ((status != 0)); then exit "$status"; fi
 fi
 
 left=$((seconds - $(date +%s) + begun))
