@@ -112,3 +112,31 @@ def test_the_default_profile_is_really_loaded(tmp_path: Path) -> None:
         check=True,
     )
     assert "Using workflow specific profile" in run.stderr + run.stdout
+
+
+def test_a_command_names_the_tables_of_all_shards_however_many_there_are(tmp_path: Path) -> None:
+    """No command line may be longer than 128 KB; bash writes the names out."""
+    overlay = tmp_path / "overlay.yaml"
+    overlay.write_text("shards: {pairs: 11, candidates: 1}\n")
+    run = subprocess.run(
+        [
+            *(sys.executable, "-m", "snakemake", "--dry-run", "--printshellcmds", "--cores", "1"),
+            *("--snakefile", str(REPOSITORY / "Snakefile"), "--directory", str(tmp_path)),
+            *("--configfile", str(overlay), "--", "report"),
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    (command,) = re.findall(r"^Shell command: cryosamu (report .*)$", run.stdout, re.MULTILINE)
+    assert command.count("results/evaluate/") == 6
+    words = subprocess.run(
+        ["bash", "-c", f"printf '%s\\n' {command.partition(' 2> ')[0]}"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.splitlines()
+    shards = [f"{number:02d}" for number in range(11)]
+    for option, suffix in (("evaluation", ".parquet"), ("curves", ".curves.parquet")):
+        given = [word for word in words if word.startswith(f"--{option}=")]
+        assert given == [f"--{option}=results/evaluate/{shard}{suffix}" for shard in shards]

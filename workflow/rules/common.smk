@@ -55,8 +55,19 @@ def code_of(*modules):
     return code_digest(f"cryosamu.{module}" for module in modules)
 
 
-def repeated(option, values):
-    return [f"{option} {value}" for value in values]
+def repeated(option, tables):
+    """An option for the tables of all shards, which bash writes out: `option=FOLDER/{00..31}.parquet`.
+
+    A command line of more than 128 KB cannot be started.
+    """
+    folders = {}
+    for table in map(Path, tables):
+        shard, _, suffix = table.name.partition(".")
+        folders.setdefault((table.parent, suffix), []).append(shard)
+    return [
+        f"{option}={folder}/{{{shards[0]}..{shards[-1]}}}.{suffix}"
+        for (folder, suffix), shards in folders.items()
+    ]
 
 
 def shards(number):
