@@ -24,7 +24,7 @@ demo: $(VENV)/installed
 
 test: $(VENV)/installed-dev $(VENV)/executors/installed $(VENV)/kubernetes/installed
 	OMP_NUM_THREADS=1 $(BIN)/pytest tests/unit tests/browser --numprocesses 2 --dist loadfile
-	$(BIN)/pytest tests/workflow tests/slurm
+	$(BIN)/pytest tests/workflow
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check

@@ -25,7 +25,7 @@ import pandas as pd
 import torch
 
 from cryosamu.config import EmbeddingSettings, EnhancementSettings, EvaluationSettings
-from cryosamu.enhancement.starter import starter_checkpoint
+from cryosamu.enhancement.released import released_checkpoint
 from cryosamu.enhancement.trial import trial_of
 from cryosamu.errors import CryosamuError
 from cryosamu.evaluation.controls.run import controls_table, run_controls
@@ -57,7 +57,7 @@ COLUMNS = (
 MEANT_FOR = (3.8, 8.0)
 LARGEST = 3_000_000
 """Voxels above which a map is cropped to its model and 16 Å round it."""
-TITLE = "The starter checkpoint on real maps"
+TITLE = "The released checkpoint on real maps"
 NOTE = (
     "Parts of EMDB maps that the network has not seen. Most are cut out and masked round their "
     "model, as each says: that inflates CC_box, CC_peaks and the unmasked FSC of whatever keeps "
@@ -160,7 +160,7 @@ def draw(parts: list[Part], worked: Path) -> None:
     files = InputFiles(
         catalogue=paths["catalogue"],
         split=paths["split"],
-        checkpoint=starter_checkpoint(),
+        checkpoint=released_checkpoint(),
         summary=paths["summary"],
         evaluations=(paths["evaluation"],),
         curves=(paths["curves"],),

@@ -115,7 +115,7 @@ def _make_list(
     folder: Path,
     table: Path | None,
 ) -> None:
-    from cryosamu.enhancement.starter import starter_checkpoint
+    from cryosamu.enhancement.released import released_checkpoint
     from cryosamu.evaluation.methods.making import ENHANCED
     from cryosamu.evaluation.methods.many import Maker, make_maps, runs_of
     from cryosamu.evaluation.methods.record import runs_table
@@ -125,7 +125,7 @@ def _make_list(
     pairs = read_pairs(work)
     if name in ENHANCED and checkpoint is None:
         # Named, as another version of this software may bring another one.
-        checkpoint = starter_checkpoint()
+        checkpoint = released_checkpoint()
     shaped_by = settings.enhancement.model_dump(mode="json", include={"window", "margin"})
     maker = Maker(name, settings.evaluation, checkpoint, options, shaped_by)
     made = make_maps(maker, pairs, folder)

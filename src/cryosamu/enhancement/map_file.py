@@ -10,7 +10,7 @@ from cryosamu.config import EmbeddingSettings, EnhancementSettings
 from cryosamu.embedding.pooling import Pooled
 from cryosamu.enhancement.conditions import Control, another, permuted
 from cryosamu.enhancement.input_checks import check_input
-from cryosamu.enhancement.starter import starter_checkpoint
+from cryosamu.enhancement.released import released_checkpoint
 from cryosamu.enhancement.structure import structure_tokens
 from cryosamu.enhancement.whole_map import Enhanced, enhance
 from cryosamu.errors import CryosamuError, MapError
@@ -74,7 +74,7 @@ def enhance_file(
         When an input cannot be used or the output not be written; nothing is left then.
     """
     map_path, output = Path(map_path), Path(output)
-    checkpoint = Path(checkpoint) if checkpoint else starter_checkpoint()
+    checkpoint = Path(checkpoint) if checkpoint else released_checkpoint()
     inputs = {"map": map_path, "checkpoint": checkpoint}
     if model_path is not None:
         inputs["model"] = Path(model_path)

@@ -10,7 +10,7 @@ import gemmi
 from cryosamu.config import EmbeddingSettings, EnhancementSettings
 from cryosamu.embedding.pooling import Pooled
 from cryosamu.enhancement.conditions import another, permuted
-from cryosamu.enhancement.starter import starter_checkpoint
+from cryosamu.enhancement.released import released_checkpoint
 from cryosamu.enhancement.structure import embed_and_pool, structure_tokens
 from cryosamu.enhancement.whole_map import enhance
 from cryosamu.errors import CryosamuError
@@ -52,7 +52,7 @@ def trial_of(
     CryosamuError
         When a file cannot be used.
     """
-    checkpoint = checkpoint or starter_checkpoint()
+    checkpoint = checkpoint or released_checkpoint()
     network, header = load_checkpoint(checkpoint)
     inputs = {"checkpoint": checkpoint}
     tokens: dict[Condition, Pooled | None] = {"none": None}

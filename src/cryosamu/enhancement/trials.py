@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cryosamu.config import EmbeddingSettings, EnhancementSettings
-from cryosamu.enhancement.starter import starter_checkpoint
+from cryosamu.enhancement.released import released_checkpoint
 from cryosamu.enhancement.trial import trial_of
 from cryosamu.errors import CryosamuError
 from cryosamu.evaluation.controls.run import controls_table, run_controls
@@ -46,7 +46,7 @@ def control_pairs(
     folder
         Of each pair's own table.
     """
-    checkpoint = require_file(controlled.checkpoint or starter_checkpoint(), "checkpoint")
+    checkpoint = require_file(controlled.checkpoint or released_checkpoint(), "checkpoint")
     shared = {
         "checkpoint": sha256_of(checkpoint),
         "window": controlled.enhancement.window,

@@ -260,15 +260,15 @@ def test_a_folder_that_cannot_be_is_told_before_the_work(tmp_path, enhance, monk
 
 
 def test_without_the_packaged_checkpoint_one_must_be_named(tmp_path, monkeypatch):
-    from cryosamu.enhancement import starter
+    from cryosamu.enhancement import released
     from cryosamu.errors import CheckpointError
 
-    monkeypatch.setattr(starter, "files", lambda package: tmp_path)
+    monkeypatch.setattr(released, "files", lambda package: tmp_path)
     with pytest.raises(CheckpointError, match="name one with --checkpoint"):
-        starter.starter_checkpoint()
+        released.released_checkpoint()
     (tmp_path / "weights").mkdir()
-    (tmp_path / "weights" / "starter.safetensors").write_bytes(b"x")
-    assert starter.starter_checkpoint() == tmp_path / "weights" / "starter.safetensors"
+    (tmp_path / "weights" / "released.safetensors").write_bytes(b"x")
+    assert released.released_checkpoint() == tmp_path / "weights" / "released.safetensors"
 
 
 def test_the_checkpoint_of_these_tests_is_the_network_of_these_tests(folder):
@@ -284,11 +284,11 @@ def test_the_checkpoint_of_these_tests_is_the_network_of_these_tests(folder):
 def test_the_packaged_checkpoint_is_found_where_it_is_installed():
     import cryosamu.enhancement
 
-    expected = Path(cryosamu.enhancement.__file__).parent / "weights" / "starter.safetensors"
+    expected = Path(cryosamu.enhancement.__file__).parent / "weights" / "released.safetensors"
     if not expected.is_file():
         pytest.skip("this tree has no packaged checkpoint")
-    from cryosamu.enhancement.starter import starter_checkpoint
+    from cryosamu.enhancement.released import released_checkpoint
     from cryosamu.network.checkpoint import read_header
 
-    assert starter_checkpoint() == expected
+    assert released_checkpoint() == expected
     assert read_header(expected).notes

@@ -116,8 +116,8 @@ def test_maps_of_the_packaged_network_are_made_anew_by_another_one(
         output.write_bytes(b"a map")
         return MethodRun(name, request.emdb_id, "ok", sha256=sha256_of(output))
 
-    packaged = tmp_path / "starter.safetensors"
-    monkeypatch.setattr("cryosamu.enhancement.starter.starter_checkpoint", lambda: packaged)
+    packaged = tmp_path / "released.safetensors"
+    monkeypatch.setattr("cryosamu.enhancement.released.released_checkpoint", lambda: packaged)
     monkeypatch.setattr("cryosamu.evaluation.methods.many.make_method", made)
     write_pairs(tmp_path / "work", pairs, 1)
     for content, expected in ((b"1", "2 made"), (b"1", "0 made"), (b"2", "2 made")):

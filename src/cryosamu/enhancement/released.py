@@ -8,7 +8,7 @@ from pathlib import Path
 from cryosamu.errors import CheckpointError
 
 
-def starter_checkpoint() -> Path:
+def released_checkpoint() -> Path:
     """Return the path of the packaged checkpoint.
 
     Raises
@@ -16,7 +16,7 @@ def starter_checkpoint() -> Path:
     CheckpointError
         When this installation has none.
     """
-    path = Path(str(files("cryosamu.enhancement"))) / "weights" / "starter.safetensors"
+    path = Path(str(files("cryosamu.enhancement"))) / "weights" / "released.safetensors"
     if not path.is_file():
         raise CheckpointError(
             "no checkpoint is packaged with this installation; name one with --checkpoint."

@@ -1,38 +1,25 @@
 """Training under a real SLURM of this machine: tasks of a step, a requeued and a warned job."""
 
 import shlex
-import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
+from harness import REPOSITORY
+from scheduler import Scheduler
 
-ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / "tests" / "unit" / "training"))
-sys.path.insert(0, str(ROOT / "tools" / "slurm"))
+sys.path.insert(0, str(REPOSITORY / "tests" / "unit" / "training"))
 
-import one_machine  # noqa: E402
-from training_toys import COMMAND, NETWORK, TRAINING, World, state_file  # noqa: E402
+from training_toys import COMMAND, NETWORK, TRAINING, World, state_file
 
-from cryosamu.tables import HISTORY, read_table  # noqa: E402
-from cryosamu.tensors import read_tensors_header  # noqa: E402
+from cryosamu.tables import HISTORY, read_table
+from cryosamu.tensors import read_tensors_header
 
-pytestmark = pytest.mark.skipif(
-    bool(one_machine.missing()), reason=f"SLURM is not installed: {one_machine.missing()}"
-)
+pytestmark = pytest.mark.workflow
+
 STEADY = NETWORK.model_copy(update={"dropout": 0.0})
 # Too many steps for a test, unless it is stopped.
 LONG = TRAINING.model_copy(update={"steps": 500, "validate_every": 250})
-
-
-@pytest.fixture(scope="module")
-def slurm(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("slurm") / "slurm"
-    script = [sys.executable, str(ROOT / "tools" / "slurm" / "one_machine.py")]
-    subprocess.run([*script, "start", str(folder)], check=True, capture_output=True, text=True)
-    yield folder
-    subprocess.run([*script, "stop", str(folder)], check=True, capture_output=True)
 
 
 @pytest.fixture
@@ -43,7 +30,9 @@ def world(tmp_path):
 class Job:
     """A job that runs what the rule's shell runs."""
 
-    def __init__(self, slurm, world, name, training, tasks=1, launcher="", network=NETWORK):
+    def __init__(
+        self, slurm: Scheduler, world, name, training, tasks=1, launcher="", network=NETWORK
+    ):
         self.slurm, self.world = slurm, world
         arguments = shlex.join(world.arguments(name, f"state_of_{name}", network, training))
         command = shlex.join([sys.executable, "-c", COMMAND])
@@ -58,9 +47,7 @@ class Job:
         self.number = self.call("sbatch", *options, str(script)).strip()
 
     def call(self, *command):
-        done = one_machine.call(self.slurm, *command)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+        return self.slurm.ask(*command)
 
     def status(self):
         return self.call("squeue", "-h", "-t", "all", "-j", self.number, "-o", "%T").strip()
@@ -80,10 +67,10 @@ class Job:
         return f"{self.status()} {self.log.read_text() if self.log.exists() else ''}"
 
 
-def test_the_tasks_of_a_step_train_as_one_process_does(slurm, world):
+def test_the_tasks_of_a_step_train_as_one_process_does(scheduler, world):
     shared = TRAINING.model_copy(update={"batch_size": 4})
     launcher = "srun --kill-on-bad-exit=1"
-    job = Job(slurm, world, "two", shared, 2, launcher, STEADY)
+    job = Job(scheduler, world, "two", shared, 2, launcher, STEADY)
     job.wait(lambda: job.status() in ("COMPLETED", "FAILED"))
     assert job.status() == "COMPLETED", job.said()
     assert job.log.read_text().count("training from scratch") == 1
@@ -96,8 +83,8 @@ def test_the_tasks_of_a_step_train_as_one_process_does(slurm, world):
     assert '"processes": 2' in about
 
 
-def test_a_requeued_job_goes_on_where_it_was(slurm, world):
-    job = Job(slurm, world, "again", LONG)
+def test_a_requeued_job_goes_on_where_it_was(scheduler, world):
+    job = Job(scheduler, world, "again", LONG)
     job.wait_for_training()
     job.call("scontrol", "requeue", job.number)
     # SLURM leaves a requeued job alone for two minutes, so that its node forgets the first try.
@@ -112,9 +99,9 @@ def test_a_requeued_job_goes_on_where_it_was(slurm, world):
     assert world.outputs("again") == world.outputs("whole")
 
 
-def test_a_warned_job_keeps_its_steps_and_fails_so_that_it_is_tried_again(slurm, world):
+def test_a_warned_job_keeps_its_steps_and_fails_so_that_it_is_tried_again(scheduler, world):
     """What `sbatch --signal=USR1@60` sends a minute before the end, sent at once."""
-    job = Job(slurm, world, "warned", LONG, launcher="srun")
+    job = Job(scheduler, world, "warned", LONG, launcher="srun")
     job.wait_for_training()
     job.call("scancel", "--signal=USR1", job.number)
     job.wait(lambda: job.status() == "FAILED")
