@@ -32,7 +32,8 @@ class Usage:
     seconds
         Wall time.
     peak_megabytes
-        Resident memory of its largest process, descendants included that it waited for.
+        Resident memory of its largest process, descendants included that it waited for; Linux
+        counts from what the calling process had reached when it started the program.
     """
 
     seconds: float

@@ -118,7 +118,7 @@ def _row(run: Run) -> dict[str, Any]:
         "with_structure": run.metrics.get("loss_with_structure"),
         "without_structure": run.metrics.get("loss_without_structure"),
         "of_input": run.loss_of_input,
-        "hours": None if run.seconds is None else round(run.seconds / 3600, 4),
+        "hours": None if run.seconds is None else round(run.seconds / 3600, 6),
         "crops_per_second": run.crops_per_second,
         "pairs": run.pairs,
         "validation_pairs": run.validation_pairs,

@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -132,7 +133,8 @@ def test_phenix_builds_and_compares(pair, monkeypatch):
     assert built.version == "PHENIX: Version 1.21.2-5419"
     assert built.model == pair / "w" / "map_to_model.pdb"
     assert built.compared_by == "phenix.chain_comparison"
-    assert 80 < built.usage.peak_megabytes < 1000
+    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    assert 80 < built.usage.peak_megabytes < max(1000, 1.01 * own)
     assert 0 < built.usage.seconds < 60
     # Every copy of a chain is in the sequence file.
     assert (pair / "w" / "build.log").read_text() == "building 2 chains\n"

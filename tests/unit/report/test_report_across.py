@@ -100,10 +100,10 @@ class TestCosts:
     @pytest.fixture
     def methods(self):
         rows = [
-            ("EMD-1", "enhanced", "ok", None, 10.0, 900.0, "cryosamu", "0.1", False),
-            ("EMD-2", "enhanced", "ok", None, 30.0, 700.0, "cryosamu", "0.1", False),
-            ("EMD-3", "enhanced", "failed", "no memory", 99.0, 9999.0, "cryosamu", "0.1", False),
-            ("EMD-1", "emready", "ok", None, None, None, None, None, True),
+            ("EMD-1", "enhanced", "ok", None, 10.0, 900.0, "cryosamu", "0.1", False, "ab"),
+            ("EMD-2", "enhanced", "ok", None, 30.0, 700.0, "cryosamu", "0.1", False, "ab"),
+            ("EMD-3", "enhanced", "failed", "memory", 99.0, 9999.0, "cryosamu", "0.1", False, "ab"),
+            ("EMD-1", "emready", "ok", None, None, None, None, None, True, "cd"),
         ]
         return pd.DataFrame(rows, columns=tables.METHODS.names)
 
