@@ -29,7 +29,7 @@ def test_sigkill_in_fetch_embed_and_train_ends_in_the_same_outputs(
         return any(folder.glob("store/embeddings/**/*.npz"))
 
     def training() -> bool:
-        return any(folder.glob("results/train/main/state/**/*.safetensors"))
+        return any(folder.glob("results/train/main/state/*/state.safetensors"))
 
     kept: dict[Path, int] = {}
     members: dict[Path, int] = {}
