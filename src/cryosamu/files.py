@@ -6,13 +6,14 @@ import errno
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from cryosamu.errors import CryosamuError
 
 _CHUNK_BYTES = 1 << 20
+_PART = ".part-"
 _WRITING_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EROFS)
 
 
@@ -29,11 +30,35 @@ def atomic_path(destination: Path | str) -> Iterator[Path]:
     CryosamuError
         When the folder cannot be written or the disk is full.
     """
-    destination = Path(destination)
+    with _temporary_beside(Path(destination)) as temporary:
+        yield temporary
+        _move(temporary, Path(destination))
+
+
+@contextmanager
+def atomic_paths(destinations: Sequence[Path]) -> Iterator[list[Path]]:
+    """Yield a temporary path beside each destination; all are renamed when the block ends well.
+
+    All or nothing: on any exception, an interrupt included and while they are being renamed too,
+    every destination is what it was before.
+
+    Raises
+    ------
+    CryosamuError
+        As `atomic_path`.
+    """
+    with ExitStack() as stack:
+        temporaries = [stack.enter_context(_temporary_beside(path)) for path in destinations]
+        yield temporaries
+        _move_all(list(zip(temporaries, destinations, strict=True)))
+
+
+@contextmanager
+def _temporary_beside(destination: Path) -> Iterator[Path]:
     try:
         destination.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(
-            dir=destination.parent, prefix=".part-", suffix="".join(destination.suffixes)[-40:]
+            dir=destination.parent, prefix=_PART, suffix="".join(destination.suffixes)[-40:]
         )
         os.close(handle)
     except OSError as error:
@@ -41,7 +66,6 @@ def atomic_path(destination: Path | str) -> Iterator[Path]:
     temporary = Path(name)
     try:
         yield temporary
-        _move(temporary, destination)
     except OSError as error:
         # numpy reports a short write as a bare OSError without a number.
         short_write = type(error) is OSError and error.errno is None
@@ -50,6 +74,33 @@ def atomic_path(destination: Path | str) -> Iterator[Path]:
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _move_all(moves: list[tuple[Path, Path]]) -> None:
+    """Rename each temporary path to its destination, or leave all destinations as they were."""
+    olds: dict[Path, Path] = {}
+    try:
+        for _, destination in moves:
+            old = destination.with_name(f"{_PART}old-{destination.name}"[:250])
+            # Where a file system has no links, an old file is lost if a rename fails.
+            with suppress(OSError):
+                old.unlink(missing_ok=True)
+                os.link(destination, old)
+                olds[destination] = old
+        for temporary, destination in moves:
+            _move(temporary, destination)
+    except BaseException:
+        for temporary, destination in moves:
+            # Gone from its temporary name: it was renamed, even if an interrupt came right then.
+            if not temporary.exists():
+                if destination in olds:
+                    os.replace(olds[destination], destination)
+                else:
+                    destination.unlink(missing_ok=True)
+        raise
+    finally:
+        for old in olds.values():
+            old.unlink(missing_ok=True)
 
 
 def _move(temporary: Path, destination: Path) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from cryosamu.errors import CryosamuError
-from cryosamu.files import atomic_path, require_file, sha256_of, write_text
+from cryosamu.files import atomic_path, atomic_paths, require_file, sha256_of, write_text
 
 
 def names_in(folder):
@@ -91,7 +91,7 @@ import resource, signal, sys
 from pathlib import Path
 import numpy as np, pandas as pd
 from cryosamu.errors import CryosamuError
-from cryosamu.files import atomic_path, write_text
+from cryosamu.files import atomic_path, atomic_paths, write_text
 from cryosamu.tables import HISTORY, write_table
 from cryosamu.volume.io import write_map
 from cryosamu.volume.volume import Volume
@@ -125,3 +125,45 @@ def test_a_missing_file_and_a_folder_are_told_apart(tmp_path):
         require_file(tmp_path / "a.cif", "model")
     with pytest.raises(CryosamuError, match=r"this map is a folder"):
         require_file(tmp_path, "map")
+
+
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("which", [0, 1, 2])
+def test_of_several_files_all_appear_or_none(tmp_path, monkeypatch, which, after):
+    """An interrupt just before or just after any of the renames; the second file was there."""
+    destinations = [tmp_path / name for name in ("a.mrc", "b.json", "c.cxc")]
+    destinations[1].write_text("old")
+    replace, calls = os.replace, []
+
+    def interrupted(source, destination):
+        calls.append(destination)
+        if len(calls) == which + 1 and not after:
+            raise KeyboardInterrupt
+        replace(source, destination)
+        if len(calls) == which + 1 and after:
+            raise KeyboardInterrupt
+
+    def write():
+        with atomic_paths(destinations) as temporaries:
+            for temporary in temporaries:
+                temporary.write_text("new")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            write()
+    assert names_in(tmp_path) == ["b.json"]
+    assert destinations[1].read_text() == "old"
+    write()
+    assert names_in(tmp_path) == ["a.mrc", "b.json", "c.cxc"]
+    assert {path.read_text() for path in destinations} == {"new"}
+
+
+def test_of_several_files_none_appears_when_one_has_no_place(tmp_path):
+    (tmp_path / "file").write_text("x")
+    with (
+        pytest.raises(CryosamuError, match="b"),
+        atomic_paths([tmp_path / "a", tmp_path / "file" / "b"]),
+    ):
+        pass
+    assert names_in(tmp_path) == ["file"]
