@@ -9,12 +9,12 @@ from strand import write_strand
 from cryosamu.errors import MapError, ModelError
 from cryosamu.report.drawing import slices
 from cryosamu.report.drawing.camera import Camera, view_of
-from cryosamu.report.drawing.contour import equal_volume_levels, molecular_volume
 from cryosamu.report.drawing.entry import read_scene
 from cryosamu.report.drawing.image import png_bytes
 from cryosamu.report.drawing.shading import averaged, shade
 from cryosamu.report.drawing.surface import cast_rays
 from cryosamu.report.drawing.trace import backbone_pieces, draw_tubes, smooth_path
+from cryosamu.structure.contour import equal_volume_levels, molecular_volume
 from cryosamu.structure.model import Atoms, ProteinChain
 from cryosamu.volume.io import write_map
 from cryosamu.volume.volume import Volume

@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cryosamu.errors import MapError, ModelError
-from cryosamu.report.drawing import contour, slices
+from cryosamu.report.drawing import slices
 from cryosamu.report.drawing.camera import Camera, view_of
 from cryosamu.report.drawing.shading import averaged, shade
 from cryosamu.report.drawing.surface import cast_rays
 from cryosamu.report.drawing.trace import backbone_pieces, draw_tubes
+from cryosamu.structure import contour
 from cryosamu.structure.model import heavy_atoms, protein_chains, read_model
 from cryosamu.volume.io import read_map
 from cryosamu.volume.volume import Volume

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from cryosamu.errors import MapError
-from cryosamu.report.drawing import contour
 from cryosamu.report.drawing.camera import Camera, view_of
 from cryosamu.report.drawing.entry import MARGIN, Scene
 from cryosamu.report.drawing.slices import BLACK_DEPTH, WHITE_PERCENTILE
+from cryosamu.structure import contour
 from cryosamu.structure.model import heavy_atoms, protein_chains
 from cryosamu.volume.volume import FloatArray, Volume
 
