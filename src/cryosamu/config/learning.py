@@ -77,12 +77,13 @@ class LossSettings(Section):
 
     smooth_l1: Weight = 1.0
     correlation: Weight = 0.0
+    low_pass_correlation: Weight = 0.0
     ssim: Weight = 0.0
     fourier_shell: Weight = 0.0
 
     @model_validator(mode="after")
     def _something(self) -> LossSettings:
-        if not (self.smooth_l1 or self.correlation or self.ssim or self.fourier_shell):
+        if not any(weight for _, weight in self):
             raise ValueError("no loss has a weight above 0, so there is nothing to learn from")
         return self
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from itertools import permutations, product
 from operator import itemgetter
 from zlib import crc32
@@ -40,6 +40,9 @@ class Batch:
     resolution
         float32 [batch]: reported resolutions in Å that the network may be told, NaN where it is
         not; None where it is told none.
+    detail
+        float32 [batch]: the maps' resolutions in voxels, which the loss knows whatever the network
+        is told; NaN where not known, None where none is.
     """
 
     density: Tensor
@@ -47,6 +50,7 @@ class Batch:
     tokens: Tensor
     token_mask: Tensor
     resolution: Tensor | None = None
+    detail: Tensor | None = None
 
     def to(self, device: torch.device) -> Batch:
         """Return this batch on a device, without waiting for the copy."""
@@ -63,9 +67,9 @@ class Batch:
         return [self._each(itemgetter(slice(start, start + size))) for start in starts]
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> Batch:
-        resolution = None if self.resolution is None else change(self.resolution)
-        density, target = change(self.density), change(self.target)
-        return Batch(density, target, change(self.tokens), change(self.token_mask), resolution)
+        parts = {part.name: getattr(self, part.name) for part in fields(self)}
+        present = {name: change(part) for name, part in parts.items() if part is not None}
+        return replace(self, **present)
 
 
 def pair_batch(
@@ -159,8 +163,9 @@ def make_batch(
     tokens = [F.pad(pair.tokens, (0, 0, 0, longest - len(pair.tokens))) for pair in pairs]
     masks = [F.pad(pair.token_mask, (0, longest - len(pair.token_mask))) for pair in pairs]
     visible = torch.stack(masks) & torch.from_numpy(with_structure)[:, None]
+    known = torch.tensor([pair.resolution for pair in pairs], dtype=torch.float32)
     resolution = None
     if with_resolution is not None:
-        known = torch.tensor([pair.resolution for pair in pairs], dtype=torch.float32)
         resolution = known.where(torch.from_numpy(with_resolution), torch.nan)
-    return Batch(stacked[:, :1], stacked[:, 1:], torch.stack(tokens), visible, resolution)
+    detail = known / torch.tensor([pair.voxel_size for pair in pairs])
+    return Batch(stacked[:, :1], stacked[:, 1:], torch.stack(tokens), visible, resolution, detail)

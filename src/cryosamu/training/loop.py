@@ -122,7 +122,7 @@ def take_step(
         with precision.autocast():
             answer = network(part.density, part.tokens, part.token_mask, part.resolution)
         share = len(part.density) / settings.batch_size
-        loss = training_loss(answer, part.target, settings.losses) * share
+        loss = training_loss(answer, part.target, settings.losses, part.detail) * share
         scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         totals[0] += loss.detach()
     totals[1] = float(stop.made)

@@ -14,15 +14,22 @@ _SIGMA, _RADIUS = 1.5, 5
 _LUMINANCE, _CONTRAST = 0.01**2, 0.03**2
 # Against the square root of zero where a shell is empty; far below a crop's power in any shell.
 _SMALL = 1e-6
+# Of a low-pass: width of its cosine edge over its frequency, and the voxels at a crop's faces
+# that are left out after it, since there it mixes in what lies at the opposite face.
+_EDGE, _RIM = 0.2, 4
 
 
-def training_loss(answer: Tensor, target: Tensor, weights: LossSettings) -> Tensor:
+def training_loss(
+    answer: Tensor, target: Tensor, weights: LossSettings, detail: Tensor | None = None
+) -> Tensor:
     """Return the weighted sum of the chosen losses, a mean over the examples.
 
     Parameters
     ----------
     answer, target
         float [batch, 1, z, y, x]; compared in float32 whatever precision the network ran in.
+    detail
+        float [batch]: the maps' resolutions in voxels, NaN where not known; None where none is.
     """
     answer, target = answer.float(), target.float()
     total = answer.new_zeros(())
@@ -32,6 +39,9 @@ def training_loss(answer: Tensor, target: Tensor, weights: LossSettings) -> Tens
         total = total + weights.ssim * (1 - structural_similarity(answer, target).mean())
     if weights.correlation:
         total = total + weights.correlation * (1 - correlation(answer, target).mean())
+    if weights.low_pass_correlation:
+        similarity = low_pass_correlation(answer, target, detail)
+        total = total + weights.low_pass_correlation * (1 - similarity.mean())
     if weights.fourier_shell:
         total = total + weights.fourier_shell * (1 - shell_correlation(answer, target).mean())
     return total
@@ -49,6 +59,50 @@ def correlation(answer: Tensor, target: Tensor) -> Tensor:
         values.flatten(1) - values.flatten(1).mean(1, keepdim=True) for values in (answer, target)
     )
     return F.cosine_similarity(a, b, dim=1, eps=_SMALL)
+
+
+def low_pass_correlation(answer: Tensor, target: Tensor, detail: Tensor | None) -> Tensor:
+    """Return Pearson's correlation of what both show at the map's resolution [batch].
+
+    Enhanced maps are judged so: what is finer than the resolution, neither rewarded nor punished
+    here, is left to the other losses. Low-passed as a periodic crop; without a rim of 4 voxels
+    the correlation is within 0.0005 of that of the same voxels of whole low-passed maps.
+
+    Parameters
+    ----------
+    answer, target
+        float32 [batch, 1, z, y, x], edges of 12 and more.
+    detail
+        float32 [batch]: the resolutions in voxels; an example is not filtered where this is NaN,
+        none where it is None.
+    """
+    if detail is not None:
+        answer, target = (_low_passed(values, detail) for values in (answer, target))
+    inner = slice(_RIM, -_RIM)
+    return correlation(*(values[..., inner, inner, inner] for values in (answer, target)))
+
+
+def _low_passed(values: Tensor, detail: Tensor) -> Tensor:
+    """Return cubes [batch, 1, z, y, x] without detail finer than so many voxels, the edge soft."""
+    shape = values.shape[2:]
+    relative = _frequencies(tuple(shape), values.device) * detail.view(-1, 1, 1, 1, 1)
+    phase = ((relative - (1 - _EDGE / 2)) / _EDGE).clamp(0, 1)
+    gain = (0.5 + 0.5 * torch.cos(torch.pi * phase)).nan_to_num(1.0)
+    filtered: Tensor = torch.fft.irfftn(
+        torch.fft.rfftn(values, dim=(2, 3, 4)) * gain, s=shape, dim=(2, 3, 4)
+    )
+    return filtered
+
+
+@cache
+def _frequencies(shape: tuple[int, ...], device: torch.device) -> Tensor:
+    """Return the frequency, per voxel, of each of the coefficients [z, y, x/2 + 1]."""
+    z, y, x = (
+        make(edge, device=device)
+        for make, edge in zip((torch.fft.fftfreq,) * 2 + (torch.fft.rfftfreq,), shape, strict=True)
+    )
+    squares: Tensor = z[:, None, None] ** 2 + y[:, None] ** 2 + x**2
+    return squares.sqrt()
 
 
 def structural_similarity(answer: Tensor, target: Tensor) -> Tensor:

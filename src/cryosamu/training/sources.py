@@ -69,11 +69,10 @@ def _joined(one: Batch, other: Batch, order: torch.Tensor) -> Batch:
         torch.cat((one.target, other.target))[order],
         torch.cat(tokens)[order],
         torch.cat(masks)[order],
-        torch.cat([_resolutions(batch) for batch in (one, other)])[order],
+        torch.cat([_known(b.resolution, b) for b in (one, other)])[order],
+        torch.cat([_known(b.detail, b) for b in (one, other)])[order],
     )
 
 
-def _resolutions(batch: Batch) -> torch.Tensor:
-    if batch.resolution is not None:
-        return batch.resolution
-    return batch.density.new_full((len(batch.density),), torch.nan)
+def _known(values: torch.Tensor | None, batch: Batch) -> torch.Tensor:
+    return batch.density.new_full((len(batch.density),), torch.nan) if values is None else values

@@ -69,6 +69,16 @@ def equal(one, other):
     )
 
 
+def test_the_loss_knows_the_resolution_of_every_simulated_map(toys):
+    simulation = SIMULATED.simulation.model_copy(
+        update={"finest_resolution": 6.0, "coarsest_resolution": 6.0}
+    )
+    settings = SIMULATED.model_copy(update={"embedding_dropout": 1.0, "simulation": simulation})
+    batch = training_batch(source_of(toys, settings), settings, 0)
+    assert batch.resolution.isnan().all()
+    assert batch.detail.tolist() == pytest.approx([6.0] * 4)
+
+
 def test_crops_follow_from_seed_step_and_place_alone(toys):
     one = source_of(toys)
     batches = [training_batch(one, SIMULATED, step) for step in range(8)]

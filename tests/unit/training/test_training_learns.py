@@ -48,7 +48,7 @@ def test_a_small_network_learns_to_sharpen(one_pair):
 
 def test_a_loss_of_the_wrong_sign_is_caught(one_pair, monkeypatch):
     monkeypatch.setattr(
-        loop, "training_loss", lambda answer, target, weights: -(answer - target).square().mean()
+        loop, "training_loss", lambda answer, target, *_: -(answer - target).square().mean()
     )
     try:
         values = validation_losses(one_pair)

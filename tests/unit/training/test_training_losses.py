@@ -12,6 +12,7 @@ from cryosamu.config import LossSettings
 from cryosamu.errors import ConfigError
 from cryosamu.training.losses import (
     correlation,
+    low_pass_correlation,
     shell_correlation,
     structural_similarity,
     training_loss,
@@ -19,6 +20,7 @@ from cryosamu.training.losses import (
 
 ALONE = {"smooth_l1": 0, "ssim": 0, "fourier_shell": 0}
 PEARSON = LossSettings(**ALONE | {"correlation": 1})
+LOW_PASS = LossSettings(**ALONE | {"low_pass_correlation": 1})
 SSIM = LossSettings(**ALONE | {"ssim": 1})
 FOURIER = LossSettings(**ALONE | {"fourier_shell": 1})
 
@@ -46,6 +48,57 @@ def shells_by_hand(one, other):
         powers = (np.abs(x) ** 2).sum() * (np.abs(y) ** 2).sum()
         found.append((x * y.conj()).sum().real / np.sqrt(powers + 1e-6))
     return np.mean(found)
+
+
+def low_passed_by_hand(cube, detail):
+    """A cube without detail finer than so many voxels, a cosine from 0.9 to 1.1 of that."""
+    k = np.fft.fftfreq(cube.shape[-1])
+    relative = detail * np.sqrt(k[:, None, None] ** 2 + k[:, None] ** 2 + k**2)
+    phase = np.clip((relative - 0.9) / 0.2, 0, 1)
+    return np.fft.ifftn(np.fft.fftn(cube.astype(float)) * (1 + np.cos(np.pi * phase)) / 2).real
+
+
+@pytest.mark.parametrize("edge", [20, 25])
+def test_low_passed_correlations_are_numpys_at_each_examples_own_resolution(edge):
+    one, other = cubes(7, edge, batch=3)
+    one += 0.1 * torch.randn(one.shape, generator=torch.Generator().manual_seed(1))
+    details = [4.0, 7.5, np.nan]
+    found = low_pass_correlation(one, other, torch.tensor(details))
+    inner = (slice(4, edge - 4),) * 3
+    wanted = []
+    for a, b, detail in zip(one[:, 0].numpy(), other[:, 0].numpy(), details, strict=True):
+        if detail == detail:
+            a, b = low_passed_by_hand(a, detail), low_passed_by_hand(b, detail)
+        wanted.append(np.corrcoef(a[inner].ravel(), b[inner].ravel())[0, 1])
+    assert found.numpy() == pytest.approx(wanted, abs=2e-5)
+    assert wanted[2] < wanted[0] - 0.1  # noise is what the filter takes out
+    unfiltered = low_pass_correlation(one, other, None)
+    unknown = low_pass_correlation(one, other, torch.full((3,), torch.nan))
+    torch.testing.assert_close(unfiltered, unknown, rtol=0, atol=1e-5)
+    assert float(unfiltered[2]) == pytest.approx(wanted[2], abs=2e-5)
+
+
+def test_low_passed_crops_agree_with_whole_low_passed_maps():
+    """That is what the rim is for: a crop's Fourier transform joins opposite faces."""
+    (one,), (other,) = (cube[:, 0].numpy() for cube in cubes(9, 96, batch=1))
+    other = gaussian_filter(other, 1.0)
+    whole = [low_passed_by_hand(cube, 8.0)[24:64, 24:64, 24:64] for cube in (one, other)]
+    wanted = np.corrcoef(*(cube.ravel() for cube in whole))[0, 1]
+    crops = [torch.from_numpy(cube[None, None, 20:68, 20:68, 20:68]) for cube in (one, other)]
+    found = low_pass_correlation(*crops, torch.tensor([8.0]))
+    assert float(found) == pytest.approx(wanted, abs=3e-4)
+
+
+def test_finer_detail_than_the_resolution_is_neither_rewarded_nor_punished():
+    answer, target = cubes(9, 24)
+    answer.requires_grad_()
+    training_loss(answer, target, LOW_PASS, torch.tensor([6.0, torch.nan])).backward()
+    power = torch.fft.fftn(answer.grad[:, 0], dim=(1, 2, 3)).abs().square()
+    k = torch.fft.fftfreq(24)
+    fine = (k[:, None, None] ** 2 + k[:, None] ** 2 + k**2).sqrt() > 1.1 / 6
+    share = (power * fine).sum(dim=(1, 2, 3)) / power.sum(dim=(1, 2, 3))
+    # The rim has a gradient of its own, through the filter alone.
+    assert share[0] < 1e-9 < 0.5 < share[1]
 
 
 def test_the_correlation_is_numpys_and_knows_neither_scale_nor_offset():
@@ -95,7 +148,9 @@ def test_the_shells_do_not_know_the_scale(scale, seed):
 
 
 @pytest.mark.parametrize(
-    "weights", [LossSettings(), PEARSON, SSIM, FOURIER], ids=["l1", "pearson", "ssim", "shell"]
+    "weights",
+    [LossSettings(), PEARSON, LOW_PASS, SSIM, FOURIER],
+    ids=["l1", "pearson", "low_pass", "ssim", "shell"],
 )
 def test_every_loss_falls_where_its_gradient_points(weights):
     answer, target = cubes(3)
@@ -110,10 +165,13 @@ def test_every_loss_falls_where_its_gradient_points(weights):
         assert training_loss(answer + step, target, weights) > loss
 
 
-@pytest.mark.parametrize("weights", [PEARSON, SSIM, FOURIER], ids=["pearson", "ssim", "shell"])
+@pytest.mark.parametrize(
+    "weights", [PEARSON, LOW_PASS, SSIM, FOURIER], ids=["pearson", "low_pass", "ssim", "shell"]
+)
 def test_empty_crops_give_finite_gradients(weights):
     answer = torch.zeros(2, 1, 16, 16, 16, requires_grad=True)
-    training_loss(answer, torch.zeros(2, 1, 16, 16, 16), weights).backward()
+    detail = torch.tensor([5.0, torch.nan])
+    training_loss(answer, torch.zeros(2, 1, 16, 16, 16), weights, detail).backward()
     assert torch.isfinite(answer.grad).all()
 
 

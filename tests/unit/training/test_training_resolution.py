@@ -1,12 +1,16 @@
 """The reported resolution on its way from a pair or a simulated map to the network."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import torch
-from training_toys import TRAINING, WIDTH, blobs
+from training_toys import TRAINING, WIDTH, World, blobs
 
+import cryosamu.training.loop as loop
+from cryosamu.config import LossSettings
 from cryosamu.training.crops import Batch, make_batch, pair_batch
+from cryosamu.training.losses import training_loss
 from cryosamu.training.pairs import TrainingPair
 from cryosamu.training.sources import _joined
 
@@ -36,6 +40,32 @@ def test_a_share_of_the_crops_is_told_no_resolution_whatever_else_it_is_told():
     told = batch.token_mask.any(dim=1)
     # Independent of whether the structure is told: all four combinations occur.
     assert len(set(zip(known.tolist(), told.tolist(), strict=True))) == 4
+
+
+def test_the_loss_knows_every_resolution_in_voxels_whatever_the_network_is_told():
+    settings = TRAINING.model_copy(update={"embedding_dropout": 1.0})
+    pairs = [replace(pair(), voxel_size=0.5), replace(pair(), resolution=math.nan)]
+    batch = pair_batch(pairs, settings, 3, PLACES)
+    assert batch.resolution.isnan().all()
+    known = batch.detail.isfinite()
+    assert set(batch.detail[known].tolist()) == {11.0}
+    assert 60 < int(known.sum()) < 140
+
+
+def test_the_loop_hands_each_part_of_a_batch_its_resolutions(tmp_path, monkeypatch):
+    """By those that the pairs have: 5 Å in voxels of 1 Å, from file to loss."""
+    seen = []
+
+    def noted(answer, target, weights, detail):
+        seen.append(detail.tolist())
+        return training_loss(answer, target, weights, detail)
+
+    monkeypatch.setattr(loop, "training_loss", noted)
+    training = TRAINING.model_copy(
+        update={"steps": 2, "accumulation": 2, "losses": LossSettings(low_pass_correlation=0.1)}
+    )
+    World(tmp_path).add(1, "train").add(2, "validation").train(training=training)
+    assert seen == [[5.0]] * 4
 
 
 def test_a_pair_of_unknown_resolution_is_never_told():
@@ -74,3 +104,5 @@ def test_joined_batches_keep_their_resolutions_in_order():
     joined = _joined(one, other, torch.tensor([2, 0, 1]))
     assert joined.resolution[1:].tolist() == [4.0, 4.5]
     assert math.isnan(joined.resolution[0])
+    assert joined.detail[1:].tolist() == [4.0, 4.5]
+    assert math.isnan(joined.detail[0])

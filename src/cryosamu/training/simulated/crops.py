@@ -72,7 +72,8 @@ class SimulatedCrops:
     def batch(self, step: int, places: Sequence[int]) -> Batch:
         """Return the crops of some places of a step's batch, on the device."""
         cubes, tokens, masks, resolutions = [], [], [], []
-        for place, view in zip(places, self._views_of(step, places), strict=True):
+        views = self._views_of(step, places)
+        for place, view in zip(places, views, strict=True):
             random = np.random.default_rng([self._settings.seed, _CROP, step, place])
             told = random.random() >= self._settings.embedding_dropout
             cubes.append(_turned(self._cut(view, random), random))
@@ -89,6 +90,7 @@ class SimulatedCrops:
             torch.stack([F.pad(one, (0, 0, 0, longest - len(one))) for one in tokens]),
             torch.stack([F.pad(one, (0, longest - len(one))) for one in masks]),
             torch.tensor(resolutions),
+            torch.tensor([view.resolution for view in views]) / self._data.preparation.voxel_size,
         ).to(self._device)
 
     def _cut(self, view: _View, random: np.random.Generator) -> Tensor:
