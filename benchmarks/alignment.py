@@ -30,10 +30,10 @@ from cryosamu.curation.filters import map_filters, model_filters
 from cryosamu.curation.filters.alignment import AlignmentFilter
 from cryosamu.curation.header_offset import explain_shift
 from cryosamu.curation.measurement import Measurement, measure_pair
-from cryosamu.curation.motion import RigidMotion
-from cryosamu.curation.pose import Pose, find_best_pose
 from cryosamu.files import sha256_of, write_text
 from cryosamu.structure.model import Atoms, heavy_atoms, read_model
+from cryosamu.structure.motion import RigidMotion
+from cryosamu.structure.pose import Pose, find_best_pose
 from cryosamu.volume.io import read_map
 from cryosamu.volume.volume import Volume
 

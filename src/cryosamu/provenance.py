@@ -22,14 +22,14 @@ _RECORDED_PACKAGES = (
 
 STAGE_MODULES = {
     "measure": (
-        *("curation.header_offset", "curation.measurement", "curation.motion", "curation.pose"),
-        *("curation.refinement", "evaluation.atom_density", "evaluation.correlation"),
+        *("curation.header_offset", "curation.measurement", "structure.motion", "structure.pose"),
+        *("structure.refinement", "evaluation.atom_density", "evaluation.correlation"),
         *("evaluation.frame", "evaluation.masks", "evaluation.reference"),
         *("evaluation.reflections", "evaluation.structure_factors"),
         *("structure.density", "structure.model"),
         *("volume.fourier", "volume.grid", "volume.io", "volume.volume"),
     ),
-    "repair": ("curation.repair", "curation.motion", "structure.model"),
+    "repair": ("curation.repair", "structure.motion", "structure.model"),
     "prepare": ("preparation", "structure", "volume"),
     "embed": ("embedding", "structure.model"),
     "enhance": (

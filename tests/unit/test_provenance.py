@@ -146,7 +146,7 @@ def test_each_stage_has_code_of_its_own():
 
 MADE_BY = {
     "measure": "curation.measurement",
-    "repair": "curation.motion",
+    "repair": "structure.motion",
     "prepare": "preparation",
     "embed": "embedding.batch",
     "enhance": "enhancement.map_file",

@@ -14,13 +14,13 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from cryosamu.archive.record import FetchRecord
 from cryosamu.curation.failure import attempt, fetched_path
 from cryosamu.curation.header_offset import explain_shift
-from cryosamu.curation.motion import RigidMotion, move_structure
-from cryosamu.curation.pose import find_best_pose
 from cryosamu.errors import CryosamuError, ModelError
 from cryosamu.evaluation.correlation import Correlations, map_model_correlations
 from cryosamu.evaluation.frame import atoms_inside
 from cryosamu.files import require_file, write_text
 from cryosamu.structure.model import heavy_atoms, read_model
+from cryosamu.structure.motion import RigidMotion, move_structure
+from cryosamu.structure.pose import find_best_pose
 from cryosamu.volume.io import read_map
 from cryosamu.volume.volume import Volume
 

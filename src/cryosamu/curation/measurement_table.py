@@ -11,8 +11,8 @@ import pyarrow as pa
 from pydantic import ValidationError
 
 from cryosamu.curation.measurement import FailedMeasurement, Measurement, Numbers
-from cryosamu.curation.motion import RigidMotion
 from cryosamu.errors import CryosamuError
+from cryosamu.structure.motion import RigidMotion
 from cryosamu.tables import MEASUREMENTS, read_table, write_table
 
 _AXES = "xyz"

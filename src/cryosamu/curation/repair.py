@@ -13,12 +13,12 @@ import pandas as pd
 from cryosamu.archive.record import FetchRecord
 from cryosamu.curation.failure import fetched_path
 from cryosamu.curation.measurement import FailedMeasurement, Measurement
-from cryosamu.curation.motion import RigidMotion, move_structure
 from cryosamu.errors import CryosamuError
 from cryosamu.files import atomic_path, require_checksum, sha256_of
 from cryosamu.provenance import stage_digest
 from cryosamu.shards import Made, Task, make_tasks, member_folder
 from cryosamu.structure.model import read_model
+from cryosamu.structure.motion import RigidMotion, move_structure
 from cryosamu.tables import REPAIRED
 
 _CATEGORY = "_cryosamu_repair."

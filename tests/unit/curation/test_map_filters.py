@@ -5,7 +5,7 @@ from cryosamu.curation.filters.alignment import AlignmentFilter
 from cryosamu.curation.filters.correlation import CorrelationFilter
 from cryosamu.curation.filters.inside import InsideFilter
 from cryosamu.curation.measurement import SMALLEST_REPAIR, Measurement, Numbers
-from cryosamu.curation.motion import RigidMotion
+from cryosamu.structure.motion import RigidMotion
 
 GOOD = Measurement(
     emdb_id="EMD-9001",

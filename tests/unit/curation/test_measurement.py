@@ -22,10 +22,10 @@ from cryosamu.curation.measurement import (
     write_measurement,
 )
 from cryosamu.curation.measurement_table import read_measurements, write_measurements
-from cryosamu.curation.motion import RigidMotion, move_structure
 from cryosamu.errors import CryosamuError
 from cryosamu.evaluation.correlation import map_model_correlations
 from cryosamu.structure.model import heavy_atoms, read_model
+from cryosamu.structure.motion import RigidMotion, move_structure
 from cryosamu.tables import MEASUREMENTS, read_table, write_table
 from cryosamu.volume.io import read_map, write_map
 

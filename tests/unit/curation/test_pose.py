@@ -10,12 +10,12 @@ from scipy.spatial.transform import Rotation
 from tiny_pairs import SHARED, helix, moved, simulated_map, structure_of, two_helices
 
 from cryosamu.config import AlignmentSettings
-from cryosamu.curation import pose
-from cryosamu.curation.motion import RigidMotion
-from cryosamu.curation.pose import find_best_pose
-from cryosamu.curation.refinement import LocalCorrelation, _left_jacobian
 from cryosamu.errors import MapError, ModelError
+from cryosamu.structure import pose
 from cryosamu.structure.model import heavy_atoms, read_model
+from cryosamu.structure.motion import RigidMotion
+from cryosamu.structure.pose import find_best_pose
+from cryosamu.structure.refinement import LocalCorrelation, _left_jacobian
 from cryosamu.volume.io import read_map, write_map
 from cryosamu.volume.volume import Volume
 

@@ -19,10 +19,10 @@ from cryosamu.cli import curate
 from cryosamu.cli.options import application
 from cryosamu.curation.measurement import FailedMeasurement, Numbers
 from cryosamu.curation.measurement_table import write_measurements
-from cryosamu.curation.motion import RigidMotion, move_structure
 from cryosamu.errors import CryosamuError
 from cryosamu.files import sha256_of
 from cryosamu.structure.model import read_model
+from cryosamu.structure.motion import RigidMotion, move_structure
 from cryosamu.tables import PAIRS, REPAIRED, read_table, write_table
 
 QUARTER = ((0.0, -1.0, 0.0), (1.0, 0.0, 0.0), (0.0, 0.0, 1.0))

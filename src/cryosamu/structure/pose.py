@@ -5,7 +5,7 @@ voxels near the model: the locally normalised correlation of A. M. Roseman (2003
 Ultramicroscopy 94, 225–236. A correlation over the whole box would draw models towards whatever
 is densest and punish a chain for its neighbours. The model starts where it lies in the model
 frame, also when that is outside the map's box. From there, and from the best translation, it
-climbs with turns as well (`cryosamu.curation.refinement`).
+climbs with turns as well (`cryosamu.structure.refinement`).
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
 
-from cryosamu.curation.motion import RigidMotion
-from cryosamu.curation.refinement import LEAST_VARIANCE, LocalCorrelation
 from cryosamu.errors import MapError, ModelError
 from cryosamu.structure.density import gaussian_sigma, simulate_density
 from cryosamu.structure.model import Atoms
+from cryosamu.structure.motion import RigidMotion
+from cryosamu.structure.refinement import LEAST_VARIANCE, LocalCorrelation
 from cryosamu.volume.grid import grid_shape, resample
 from cryosamu.volume.volume import FloatArray, Volume
 

@@ -1,6 +1,6 @@
 """Moving a model as a rigid body, uphill in the local correlation with its map.
 
-The correlation is that of `cryosamu.curation.pose`: over the voxels near the model, which move
+The correlation is that of `cryosamu.structure.pose`: over the voxels near the model, which move
 with it. The map is read between its voxels by cubic splines, so that six numbers, a rotation
 vector and a shift, can be climbed by their gradient (BFGS).
 """
@@ -15,7 +15,7 @@ import scipy.optimize
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from cryosamu.curation.motion import RigidMotion
+from cryosamu.structure.motion import RigidMotion
 from cryosamu.volume.volume import FloatArray, Volume
 
 LEAST_VARIANCE = 0.1
