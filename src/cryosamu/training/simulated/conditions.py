@@ -26,7 +26,7 @@ class Conditions:
     local_b_factor
         The largest B factor by which a place is worse than the best of the map.
     net_b_factor
-        Mean fall-off of the signal that the depositors' sharpening left; near zero: over-sharpened.
+        Mean fall-off of the signal that the depositors' sharpening left; negative: over-sharpened.
     noise_b_factor
         By how much sharpening has raised the noise: amplitude ∝ exp(+B s² / 4).
     noise_resolution
@@ -91,8 +91,8 @@ def draw_conditions(
     low_pass, edge = _filter(resolution, random)
     return Conditions(
         resolution=resolution,
-        local_b_factor=float(random.uniform(2, 16)) * square,
-        net_b_factor=float(random.uniform(20, 120 + 52 * resolution)),
+        local_b_factor=float(random.uniform(1, 20)) * square,
+        net_b_factor=float(random.uniform(-60, 120 + 52 * resolution)),
         noise_b_factor=float(random.uniform(1, 10)) * square,
         noise_resolution=resolution * float(random.uniform(0.95, 1.25)),
         mismatch=math.exp(random.uniform(math.log(0.05), math.log(1.5))),
@@ -109,7 +109,7 @@ def draw_conditions(
         offset=float(random.normal(0.05, 0.2)),
         mask_radius=float(random.uniform(2.5, 6.5)) if masked else None,
         mask_edge=float(random.uniform(0, 5)) if random.random() < 0.6 else 0.0,
-        gain=1 + abs(float(random.normal(0, 0.06))),
+        gain=1 + abs(float(random.normal(0, 0.15))),
     )
 
 
