@@ -12,6 +12,7 @@ import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
 
+from cryosamu.volume.fourier import spatial_frequency_squared
 from cryosamu.volume.volume import FloatArray, Volume
 
 DEFINITION = "FSC 1, shells of 1 / longest edge"
@@ -43,6 +44,10 @@ class MapFsc:
         counted = self.spatial_frequency <= 1 / resolution
         return float(np.average(self.fsc[counted], weights=self.counts[counted]))
 
+    def mean(self, resolution: float) -> float:
+        """Return the mean over the shells to `resolution` Å, each counted once."""
+        return float(self.fsc[self.spatial_frequency <= 1 / resolution].mean())
+
 
 def map_fsc(first: FloatArray, second: FloatArray, grid: Volume) -> MapFsc:
     """Return the FSC of two maps, [nz, ny, nx] each, on the grid of `grid`.
@@ -60,6 +65,23 @@ def map_fsc(first: FloatArray, second: FloatArray, grid: Volume) -> MapFsc:
         fsc[shells],
         np.rint(sums[3]).astype(np.int64)[shells],
     )
+
+
+def power_beyond(data: FloatArray, grid: Volume, frequency: float) -> float:
+    """Return the share of a map's power, its mean's left out, at `frequency` (1/Å) and finer.
+
+    Parameters
+    ----------
+    data
+        [nz, ny, nx] on the grid of `grid`; 0 is returned for a constant map.
+    """
+    spectrum = np.abs(scipy.fft.rfftn(data, workers=-1)) ** 2
+    spectrum[0, 0, 0] = 0
+    power = spectrum * _multiplicity(grid.shape[2])
+    total = float(power.sum(dtype=np.float64))
+    # Single precision must not decide over coefficients at the very frequency.
+    beyond = spatial_frequency_squared(grid) >= frequency**2 * (1 - 1e-6)
+    return float(power[beyond].sum(dtype=np.float64)) / total if total > 0 else 0.0
 
 
 def shell_correlations(

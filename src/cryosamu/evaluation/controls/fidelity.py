@@ -15,8 +15,8 @@ from cryosamu.evaluation.controls.subject import (
     not_applicable,
     verdict_of,
 )
-from cryosamu.evaluation.map_fsc import MapFsc, map_fsc
-from cryosamu.volume.volume import FloatArray
+from cryosamu.evaluation.map_fsc import MapFsc, map_fsc, power_beyond
+from cryosamu.volume.volume import FloatArray, Volume
 
 KEPT_SIGNAL = -0.05
 """Mean FSC that an enhanced half map may lose against the other, raw one."""
@@ -28,7 +28,8 @@ ERASED = 0.05
 ERASED_OF_A_KIND = 0.2
 """Share of the density above contour that may vanish, in all and of one kind of molecule."""
 
-_HALF_MAP_LEVEL = 0.143
+HALF_MAP_LEVEL = 0.143
+"""FSC of two half maps at which the resolution is read (Rosenthal & Henderson 2003)."""
 
 _SEVEN = (
     "An enhanced half map agrees with the other raw half map as well as the raw one does: mean FSC "
@@ -58,47 +59,37 @@ def half_maps(subject: Subject) -> Outcome:
     raw = map_fsc(first, second, subject.volume)
     cross = map_fsc(made, second, subject.volume)
     both = map_fsc(made, subject.enhanced(second, condition), subject.volume)
-    before, after, apparent = (
-        _mean_inside(curve, subject.resolution) for curve in (raw, cross, both)
-    )
+    before, after, apparent = (curve.mean(subject.resolution) for curve in (raw, cross, both))
     value = after - before
     detail: dict[str, Detail] = {
         "fsc_raw": before,
         "fsc_enhanced_with_raw": after,
         "fsc_two_enhanced_inflated": apparent,
-        "unsupported_power": _unsupported(made, subject, cross),
+        "unsupported_power": unsupported_power(made, subject.volume, cross),
     }
     reason = (
         f"mean FSC {after:.3f} (raw halves {before:.3f}); two enhanced halves would claim "
         f"{apparent:.3f}; {100 * float(detail['unsupported_power'] or 0):.0f} % of the output's "
-        f"power is in shells where the raw half does not support it (FSC < {_HALF_MAP_LEVEL})"
+        f"power is in shells where the raw half does not support it (FSC < {HALF_MAP_LEVEL})"
     )
     verdict = verdict_of(value >= KEPT_SIGNAL)
     return Outcome(7, name, verdict, value, KEPT_SIGNAL, _SEVEN, reason, detail)
 
 
-def _unsupported(made: FloatArray, subject: Subject, cross: MapFsc) -> float:
-    """Return the share of the output's power beyond the first shell below 0.143."""
-    below = np.flatnonzero(cross.fsc < _HALF_MAP_LEVEL)
+def unsupported_power(made: FloatArray, grid: Volume, cross: MapFsc) -> float:
+    """Return the share of an output's power from the first shell below 0.143 on.
+
+    Parameters
+    ----------
+    made
+        [nz, ny, nx] on the grid of `grid`.
+    cross
+        Its FSC with the half map that it was not made from.
+    """
+    below = np.flatnonzero(cross.fsc < HALF_MAP_LEVEL)
     if below.size == 0:
         return 0.0
-    spectrum = np.abs(np.fft.rfftn(made)) ** 2
-    spectrum[0, 0, 0] = 0
-    nz, ny, nx = made.shape
-    x, y, z = subject.volume.voxel_size
-    s = np.sqrt(
-        np.fft.fftfreq(nz, z)[:, None, None] ** 2
-        + np.fft.fftfreq(ny, y)[None, :, None] ** 2
-        + np.fft.rfftfreq(nx, x)[None, None, :] ** 2
-    )
-    # A coefficient stands for two, but in the first plane and in an even grid's last.
-    weights = np.full(spectrum.shape[2], 2.0)
-    weights[0] = 1
-    if nx % 2 == 0:
-        weights[-1] = 1
-    power = spectrum * weights
-    total = float(power.sum())
-    return float(power[s >= cross.spatial_frequency[below[0]]].sum() / total) if total else 0.0
+    return power_beyond(made, grid, float(cross.spatial_frequency[below[0]]))
 
 
 def inside_resolution(subject: Subject) -> Outcome:
@@ -106,7 +97,7 @@ def inside_resolution(subject: Subject) -> Outcome:
     made = subject.output(subject.fullest)
     curve = map_fsc(made, subject.volume.data, subject.volume)
     shells = _inside(curve, subject.resolution)
-    value = _mean_inside(curve, subject.resolution)
+    value = curve.mean(subject.resolution)
     different = np.flatnonzero(shells < 0.9)
     detail: dict[str, Detail] = {
         "lowest_fsc": float(shells.min()),
@@ -119,11 +110,6 @@ def inside_resolution(subject: Subject) -> Outcome:
 
 def _inside(curve: MapFsc, resolution: float) -> NDArray[np.float64]:
     return curve.fsc[curve.spatial_frequency <= 1 / resolution]
-
-
-def _mean_inside(curve: MapFsc, resolution: float) -> float:
-    """Return the mean over shells, each counted once, however many coefficients it holds."""
-    return float(_inside(curve, resolution).mean())
 
 
 def erased_density(subject: Subject) -> Outcome:
