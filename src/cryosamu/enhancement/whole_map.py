@@ -37,11 +37,14 @@ class Enhanced:
     ----------
     volume
         On the grid, in the frame and in the units of the map that was given.
+    working
+        The same on the network's own grid, of about 1 Å, in the same box.
     record
         Plain JSON values: working grid, windows, structure, device; times under `seconds`.
     """
 
     volume: Volume
+    working: Volume
     record: dict[str, Any]
 
 
@@ -127,7 +130,7 @@ def enhance(
             "back": round(time.perf_counter() - computed, 3),
         },
     }
-    return Enhanced(enhanced, record)
+    return Enhanced(enhanced, working, record)
 
 
 def _plan(
