@@ -27,15 +27,12 @@ STAGE_MODULES = {
         *("evaluation.frame", "evaluation.masks", "evaluation.reference"),
         *("evaluation.reflections", "evaluation.structure_factors"),
         *("structure.density", "structure.model"),
-        *("volume.fourier", "volume.grid", "volume.io", "volume.volume"),
+        *("volume.fourier", "volume.grid", "volume.header", "volume.io", "volume.volume"),
     ),
     "repair": ("curation.repair", "structure.motion", "structure.model"),
     "prepare": ("preparation", "structure", "volume"),
     "embed": ("embedding", "structure.model"),
-    "enhance": (
-        *("embedding", "enhancement", "network", "preparation"),
-        *("structure.density", "structure.model", "volume"),
-    ),
+    "enhance": ("embedding", "enhancement", "network", "preparation", "structure", "volume"),
     "methods": ("evaluation.frame", "evaluation.methods", "volume"),
     "evaluate": ("evaluation", "structure.model", "volume"),
     "controls": (

@@ -160,6 +160,8 @@ SHAPES_NOTHING = {
     *("tables", "tensors", "workers"),
 }
 NOT_CALLED = {
+    # Half maps, confidence and kept density, which `evaluate method` does not ask for.
+    "enhance": {"evaluation"},
     # What a reference of the model offers to the evaluation alone.
     "measure": {
         *("curation.failure", "evaluation.local_correlation", "evaluation.q_score"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -24,8 +25,24 @@ def register(root: typer.Typer) -> None:
 
 
 def enhance(
-    map_path: Annotated[Path, typer.Argument(metavar="MAP", help="Map, MRC/CCP4, .gz or not.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Enhanced map, .mrc or .mrc.gz.")],
+    map_path: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[MAP]",
+            help="Map, MRC/CCP4, .gz or not; if left out, the half maps' mean.",
+        ),
+    ] = None,
+    half_maps: Annotated[
+        tuple[Path, Path] | None,
+        typer.Option(
+            metavar="HALF HALF",
+            help="The two raw half maps: each is enhanced too and held against the other.",
+        ),
+    ] = None,
+    check_halves: Annotated[
+        bool, typer.Option(help="With half maps: that check, which takes the time of two maps.")
+    ] = True,
     model: Annotated[
         Path | None,
         typer.Option(help="Model fitted into the map, mmCIF or PDB; the network reads its shape."),
@@ -45,8 +62,32 @@ def enhance(
         float | None,
         typer.Option(help="Reported resolution, Å: more of the input is checked with it."),
     ] = None,
+    contour: Annotated[
+        float | None,
+        typer.Option(help="Contour level recommended for MAP: surfaces are drawn to match it."),
+    ] = None,
     low_pass: Annotated[
         float | None, typer.Option(help="Drop what is finer than this from the output, Å.")
+    ] = None,
+    also_low_passed: Annotated[
+        bool,
+        typer.Option(
+            "--also-low-passed",
+            help="Write the output low-passed to --resolution too, as …_low_passed.",
+        ),
+    ] = False,
+    keep_1_a: Annotated[
+        bool,
+        typer.Option(
+            "--keep-1A", help="Write the network's answer on its own 1 Å grid too, as …_1A."
+        ),
+    ] = False,
+    chimerax: Annotated[
+        bool | None,
+        typer.Option(
+            "--chimerax/--no-chimerax",
+            help="Commands for ChimeraX beside the output; written where the names allow it.",
+        ),
     ] = None,
     symmetry: Annotated[
         str | None,
@@ -70,24 +111,52 @@ def enhance(
         cryosamu enhance emd_1234.map.gz -o enhanced.mrc
 
         cryosamu enhance emd_1234.map.gz --model 1abc.cif.gz --resolution 5.2 -o enhanced.mrc
+
+        cryosamu enhance --half-maps half_1.mrc half_2.mrc --resolution 5.2 -o enhanced.mrc
     """
     from cryosamu.config import read_config
-    from cryosamu.enhancement.map_file import enhance_file
+    from cryosamu.enhancement.api import enhance as enhance_map
+    from cryosamu.enhancement.map_file import enhance_to_files
+    from cryosamu.enhancement.outputs import Wanted
+    from cryosamu.enhancement.released import released_checkpoint
+    from cryosamu.enhancement.scene import can_be_opened
+    from cryosamu.errors import CryosamuError
 
+    if also_low_passed and resolution is None:
+        raise CryosamuError("--also-low-passed: needs the --resolution to which it low-passes.")
+    if map_path is None and half_maps is None:
+        raise CryosamuError("give the MAP to enhance, or --half-maps.")
     settings = read_config(config)
     chosen = {} if device is None else {"device": device}
     kept = {} if store is None else {"store": str(store)}
-    record = enhance_file(
+    checkpoint = checkpoint or released_checkpoint()
+    first, second = half_maps or (None, None)
+    given = {
+        "map": map_path, "half_map_1": first, "half_map_2": second, "model": model,
+        "checkpoint": checkpoint,
+    }  # fmt: skip
+    wanted = Wanted(
+        working=keep_1_a,
+        low_passed=also_low_passed,
+        scene=can_be_opened(output) if chimerax is None else chimerax,
+        contour=contour,
+    )
+    work = partial(
+        enhance_map,
         map_path,
-        output,
+        model,
+        half_maps=half_maps,
+        check_halves=check_halves,
+        resolution=resolution,
+        symmetry=symmetry,
+        low_pass=low_pass,
+        checkpoint=checkpoint,
+        control=None if control is None else control.value,
         enhancement=settings.enhancement.model_copy(update=chosen),
         embedding=settings.embedding.model_copy(update=chosen | kept),
-        model_path=model,
-        checkpoint=checkpoint,
-        resolution=resolution,
-        low_pass_resolution=low_pass,
-        symmetry=symmetry,
-        control=None if control is None else control.value,
+        progress=True,
     )
+    inputs = {role: path for role, path in given.items() if path is not None}
+    record = enhance_to_files(work, output, inputs, wanted)
     for note in record["notes"]:
         typer.echo(f"note: {note}", err=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Literal
 
 import torch
@@ -11,9 +10,9 @@ import torch
 from cryosamu.archive.server import EMBEDDED
 from cryosamu.config import EmbeddingSettings
 from cryosamu.embedding.pooling import Pooled
-from cryosamu.enhancement.structure import embed_and_pool
+from cryosamu.enhancement.structure import Model, embed_and_pool, structure_of
 from cryosamu.network.checkpoint import CheckpointHeader
-from cryosamu.structure.model import protein_chains, read_model
+from cryosamu.structure.model import protein_chains
 
 Control = Literal["permuted", "another"]
 
@@ -46,13 +45,13 @@ def permuted(pooled: Pooled, seed: int = SEED) -> Pooled:
 
 
 def another(
-    header: CheckpointHeader, settings: EmbeddingSettings, model_path: Path | str | None = None
+    header: CheckpointHeader, settings: EmbeddingSettings, model: Model | None = None
 ) -> Pooled:
     """Return the tokens of a protein that comes with the software and is not the map's.
 
     Parameters
     ----------
-    model_path
+    model
         The map's own model, which the protein must not resemble.
 
     Raises
@@ -60,14 +59,14 @@ def another(
     ModelError, CheckpointError
         As `structure_tokens`.
     """
-    own = set() if model_path is None else _words(model_path)
+    own = set() if model is None else _words(model)
     chosen = next((path for path in UNRELATED if not own & _words(path)), UNRELATED[-1])
     return embed_and_pool(chosen, header, settings)
 
 
-def _words(model_path: Path | str) -> set[str]:
+def _words(model: Model) -> set[str]:
     """Return all stretches of eight residues in a model's protein chains."""
-    sequences = {chain.sequence for chain in protein_chains(read_model(model_path))}
+    sequences = {chain.sequence for chain in protein_chains(structure_of(model))}
     return {
         text[start : start + _WORD]
         for text in sequences

@@ -56,10 +56,31 @@ def read_half_maps(first: Path | str, second: Path | str) -> tuple[Volume, Volum
     Raises
     ------
     MapError
-        When a file is no map, grids or places differ, both hold the same map (at any scale), one
-        is constant, or one has the contrast of the other inverted.
+        When a file is no map, or as `check_half_maps`.
     """
     halves = read_map(first), read_map(second)
+    check_half_maps(halves, str(first), str(second))
+    return halves
+
+
+def check_half_maps(
+    halves: tuple[Volume, Volume],
+    first: str = "the first half map",
+    second: str = "the second half map",
+) -> None:
+    """Refuse two maps that are not the halves of one reconstruction.
+
+    Parameters
+    ----------
+    first, second
+        What they are called in a sentence.
+
+    Raises
+    ------
+    MapError
+        When grids or places differ, both hold the same map (at any scale), one is constant, or one
+        has the contrast of the other inverted.
+    """
     one, two = halves
     names = f"{first} and {second}"
     if one.shape != two.shape:
@@ -82,7 +103,6 @@ def read_half_maps(first: Path | str, second: Path | str) -> tuple[Volume, Volum
             f"{names}: the contrast of one is inverted (their coarse detail is anti-correlated); "
             "multiply it by -1."
         )
-    return halves
 
 
 def averaged(halves: tuple[Volume, Volume]) -> Volume:

@@ -1,68 +1,47 @@
-"""From a map file to an enhanced map file and the record beside it."""
+"""An enhancement's files: maps, scene, page and record, all of them or none."""
 
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from cryosamu.config import EmbeddingSettings, EnhancementSettings
-from cryosamu.embedding.pooling import Pooled
-from cryosamu.enhancement.conditions import Control, another, permuted
-from cryosamu.enhancement.input_checks import check_input
-from cryosamu.enhancement.released import released_checkpoint
-from cryosamu.enhancement.structure import structure_tokens
-from cryosamu.enhancement.whole_map import Enhanced, enhance
-from cryosamu.errors import CryosamuError, MapError
-from cryosamu.files import atomic_path, sha256_of
-from cryosamu.network.checkpoint import CheckpointHeader, load_checkpoint
+from cryosamu.enhancement.api import Enhanced
+from cryosamu.enhancement.outputs import Wanted, output_paths, require_apart
+from cryosamu.enhancement.scene import scene_of
+from cryosamu.errors import CryosamuError
+from cryosamu.files import atomic_paths, sha256_of, writing_failed
 from cryosamu.provenance import provenance_record
-from cryosamu.structure.model import Atoms, heavy_atoms, read_model
-from cryosamu.volume.fourier import low_pass
-from cryosamu.volume.io import read_map, write_map
-from cryosamu.volume.symmetry import Symmetry, correlation_under, find_symmetry, symmetrised
+from cryosamu.volume.io import write_map
 from cryosamu.volume.volume import Volume
 
-_SUFFIXES = (".mrc", ".map", ".ccp4")
+Page = Callable[[Enhanced, Mapping[str, Path]], str]
+"""Makes the HTML of a report from what was enhanced and the inputs' paths."""
 
 
-def enhance_file(
-    map_path: Path | str,
-    output: Path | str,
-    *,
-    enhancement: EnhancementSettings,
-    embedding: EmbeddingSettings,
-    model_path: Path | str | None = None,
-    checkpoint: Path | str | None = None,
-    resolution: float | None = None,
-    low_pass_resolution: float | None = None,
-    symmetry: str | None = None,
-    control: Control | None = None,
-    progress: bool = True,
+def enhance_to_files(
+    enhance: Callable[[], Enhanced],
+    output: Path,
+    inputs: Mapping[str, Path],
+    wanted: Wanted,
+    page: Page | None = None,
 ) -> dict[str, Any]:
-    """Enhance a map file; write the enhanced map and, under its name with .json, the record.
+    """Enhance, and write the map, what belongs beside it and the record.
 
     Parameters
     ----------
+    enhance
+        Does the work; called once the outputs are known to have a place.
     output
-        Written in the frame of the map: grid, cell, origin, nstart, axis order; labels kept and
-        one added. The same inputs give the same bytes.
-    embedding
-        Where the encoder's weights lie and where to run it; used with a model alone.
-    model_path
-        A model in the map's frame; None enhances from density alone.
-    checkpoint
-        The packaged one where None.
-    resolution
-        Reported resolution of the map, Å: more of the input can be checked with it, and a network
-        that was trained to be told it is.
-    low_pass_resolution
-        Å; drops what is finer from the enhanced map.
-    symmetry
-        A point group that the map has, such as C4; the enhanced map is then given it exactly.
-    control
-        Tells the network a wrong structure on purpose: the model's embedding with its features
-        shuffled over residues, or an unrelated protein's.
+        Of the enhanced map, written in the frame of the map that was given: grid, cell, origin,
+        nstart, axis order; labels kept and one added. The same inputs give the same bytes.
+    inputs
+        Role (map, half_map_1, half_map_2, model, mask, checkpoint) to path.
+    page
+        Needed where `wanted.report` names a file.
 
     Returns
     -------
@@ -71,118 +50,78 @@ def enhance_file(
     Raises
     ------
     CryosamuError
-        When an input cannot be used or the output not be written; nothing is left then.
+        When an input cannot be used or an output not be written; nothing is left then, nor after
+        an interrupt.
     """
-    map_path, output = Path(map_path), Path(output)
-    checkpoint = Path(checkpoint) if checkpoint else released_checkpoint()
-    inputs = {"map": map_path, "checkpoint": checkpoint}
-    if model_path is not None:
-        inputs["model"] = Path(model_path)
-    record_path = _record_path(output, list(inputs.values()))
-    for what, given in (("resolution", resolution), ("low-pass", low_pass_resolution)):
-        if given is not None and not 0 < given <= 100:
-            raise CryosamuError(f"a {what} of {given:g} Å makes no sense; give Å above 0.")
+    paths = output_paths(output, wanted)
+    require_apart(paths, inputs.values())
     # Entered before the work is done: a folder that cannot be written to is told at once.
-    with atomic_path(record_path) as temporary_record:
-        volume = read_map(map_path)
-        group = None if symmetry is None else _group_of(map_path, volume, symmetry)
-        findings = check_input(volume, resolution, _atoms(model_path))
-        network, header = load_checkpoint(checkpoint)
-        structure = structure_tokens(model_path, volume, header, embedding) if model_path else None
-        if control is not None:
-            structure = _wrong_on_purpose(structure, control, header, embedding, model_path)
-        try:
-            enhanced = enhance(
-                volume,
-                network,
-                header,
-                structure.tokens if structure else None,
-                structure.mask if structure else None,
-                enhancement,
-                progress,
-                resolution,
-            )
-        except MapError as error:
-            raise MapError(f"{map_path}: {error}") from error
-        result = enhanced.volume
-        if group is not None:
-            result = symmetrised(result, group)
-        if low_pass_resolution is not None:
-            result = low_pass(result, low_pass_resolution)
-        write_map(output, result, _label(enhanced, low_pass_resolution, control))
-        record = {
-            "sha256": sha256_of(output),
-            "notes": [*header.notes, *(finding.sentence for finding in findings)],
-            "input": {finding.kind: finding.value for finding in findings},
-            "low_pass": low_pass_resolution,
-            "symmetry": group
-            and {
-                "name": group.name,
-                "centre": group.centre,
-                "correlation_of_input": correlation_under(volume, group),
-                "correlation_before": correlation_under(enhanced.volume, group),
-                "correlation": correlation_under(result, group),
-            },
-            "control": control,
-            **enhanced.record,
-            "provenance": provenance_record(
-                {
-                    "window": enhancement.window,
-                    "margin": enhancement.margin,
-                    "network": header.network.model_dump(mode="json"),
-                    "preparation": header.preparation.model_dump(mode="json"),
-                    "embedding": header.embedding.model_dump(mode="json") if structure else None,
-                },
-                inputs,
-            ),
-        }
-        temporary_record.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    with atomic_paths(list(paths.values())) as temporaries:
+        places = dict(zip(paths, temporaries, strict=True))
+        enhanced = enhance()
+        begun = time.perf_counter()
+        for role, volume in _maps(enhanced, paths).items():
+            with _named(paths[role]):
+                write_map(places[role], volume, _label_of(role, enhanced))
+        if "scene" in paths:
+            with _named(paths["scene"]):
+                scene = scene_of(enhanced, paths, inputs, wanted.contour)
+                places["scene"].write_text(scene, encoding="utf-8")
+        if "report" in paths:
+            assert page is not None
+            with _named(paths["report"]):
+                places["report"].write_text(page(enhanced, inputs), encoding="utf-8")
+        record = _record(enhanced, paths, places, inputs, time.perf_counter() - begun)
+        with _named(paths["record"]):
+            places["record"].write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     return record
 
 
-def _group_of(map_path: Path, volume: Volume, name: str) -> Symmetry:
+def _maps(enhanced: Enhanced, paths: Mapping[str, Path]) -> dict[str, Volume]:
+    """Return the maps that are written, by role."""
+    made = {
+        "enhanced": enhanced.volume,
+        "working": enhanced.working,
+        "low_passed": enhanced.low_passed if "low_passed" in paths else None,
+    }
+    return {role: volume for role, volume in made.items() if role in paths and volume is not None}
+
+
+def _label_of(role: str, enhanced: Enhanced) -> str:
+    if role == "low_passed":
+        return f"{enhanced.label}, low-pass {enhanced.resolution:g} A"
+    return {"working": f"{enhanced.label}, 1 A grid"}.get(role, enhanced.label)
+
+
+@contextmanager
+def _named(destination: Path) -> Iterator[None]:
+    """Name the output and not its temporary file where it cannot be written."""
     try:
-        return find_symmetry(volume, name)
+        yield
     except CryosamuError as error:
-        raise CryosamuError(f"{map_path}: {error}") from error
+        if isinstance(error.__cause__, OSError):
+            raise writing_failed(destination, error.__cause__) from error
+        raise
+    except OSError as error:
+        raise writing_failed(destination, error) from error
 
 
-def _atoms(model_path: Path | str | None) -> Atoms | None:
-    return None if model_path is None else heavy_atoms(read_model(model_path))
-
-
-def _wrong_on_purpose(
-    structure: Pooled | None,
-    control: Control,
-    header: CheckpointHeader,
-    embedding: EmbeddingSettings,
-    model_path: Path | str | None,
-) -> Pooled:
-    if control == "another":
-        return another(header, embedding, model_path)
-    if structure is None:
-        raise CryosamuError("--control permuted: needs the --model whose embedding it shuffles.")
-    return permuted(structure)
-
-
-def _record_path(output: Path, inputs: list[Path]) -> Path:
-    name = output.name.removesuffix(".gz")
-    if not name.endswith(_SUFFIXES):
-        raise CryosamuError(
-            f"{output}: enhanced maps are MRC files; end the name in .mrc or .map, or with .gz."
-        )
-    record = output.with_name(name).with_suffix(".json")
-    for path in inputs:
-        if path.exists() and any(
-            target.exists() and path.samefile(target) for target in (output, record)
-        ):
-            raise CryosamuError(f"{output}: would overwrite {path}; choose another name.")
-    return record
-
-
-def _label(enhanced: Enhanced, low_pass_resolution: float | None, control: Control | None) -> str:
-    structure = "with structure" if enhanced.record["structure_tokens"] else "density alone"
-    if control is not None:
-        structure = f"control, {control} embedding"
-    filtered = f", low-pass {low_pass_resolution:g} A" if low_pass_resolution else ""
-    return f"CryoSAMU: enhanced by a network ({structure}{filtered})"
+def _record(
+    enhanced: Enhanced,
+    paths: Mapping[str, Path],
+    places: Mapping[str, Path],
+    inputs: Mapping[str, Path],
+    writing: float,
+) -> dict[str, Any]:
+    outputs = {
+        role: {"name": path.name, "sha256": sha256_of(places[role])}
+        for role, path in paths.items()
+        if role != "record"
+    }
+    return {
+        "sha256": outputs["enhanced"]["sha256"],
+        "outputs": outputs,
+        **enhanced.record,
+        "seconds": {**enhanced.record["seconds"], "write": round(writing, 3)},
+        "provenance": provenance_record(enhanced.settings, inputs),
+    }

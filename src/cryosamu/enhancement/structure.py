@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
+
+import gemmi
 
 from cryosamu.config import EmbeddingSettings
 from cryosamu.embedding.embed import embed_model, pool_embedding
@@ -15,9 +18,22 @@ from cryosamu.preparation import require_inside
 from cryosamu.structure.model import heavy_atoms, protein_chains, read_model
 from cryosamu.volume.volume import Volume
 
+Model = Path | str | gemmi.Structure
+"""A model's file, or the model as gemmi holds it."""
+
+
+def structure_of(model: Model) -> gemmi.Structure:
+    """Return a model, read if it is a file."""
+    return model if isinstance(model, gemmi.Structure) else read_model(model)
+
+
+def name_of(model: Model) -> str:
+    """Return what a model is called in a sentence: its path, or "the model"."""
+    return "the model" if isinstance(model, gemmi.Structure) else str(model)
+
 
 def structure_tokens(
-    model_path: Path | str, volume: Volume, header: CheckpointHeader, settings: EmbeddingSettings
+    model: Model, volume: Volume, header: CheckpointHeader, settings: EmbeddingSettings
 ) -> Pooled:
     """Embed and pool a model in the way that the checkpoint was trained with.
 
@@ -36,26 +52,31 @@ def structure_tokens(
     CheckpointError
         When the encoder's weights are not those that the checkpoint was trained with.
     """
-    structure = read_model(model_path)
+    structure = structure_of(model)
     try:
         require_inside(heavy_atoms(structure), volume)
     except ModelError as error:
-        raise ModelError(f"{model_path}: {error}") from error
+        raise ModelError(f"{name_of(model)}: {error}") from error
     if not protein_chains(structure):
-        raise ModelError(f"{model_path}: has no protein chain to embed; leave the model out.")
-    return embed_and_pool(model_path, header, settings)
+        raise ModelError(f"{name_of(model)}: has no protein chain to embed; leave the model out.")
+    return embed_and_pool(model, header, settings)
 
 
-def embed_and_pool(
-    model_path: Path | str, header: CheckpointHeader, settings: EmbeddingSettings
-) -> Pooled:
+def embed_and_pool(model: Model, header: CheckpointHeader, settings: EmbeddingSettings) -> Pooled:
     """Return a model's tokens as the checkpoint wants them, wherever the model lies.
+
+    The store of embeddings knows files by their checksums; of a model in memory none is kept.
 
     Raises
     ------
     ModelError, CheckpointError
         As `structure_tokens`.
     """
+    if isinstance(model, gemmi.Structure):
+        with tempfile.TemporaryDirectory(prefix="cryosamu-") as folder:
+            path = Path(folder) / "model.cif"
+            path.write_text(model.make_mmcif_document().as_string(), encoding="utf-8")
+            return embed_and_pool(path, header, settings.model_copy(update={"store": None}))
     # The encoders take seconds on a CPU and are not tested on Apple's GPUs.
     device = "cpu" if settings.device == "mps" else settings.device
     weights = settings.weights if settings.backend == header.embedding.backend else None
@@ -68,4 +89,4 @@ def embed_and_pool(
             "set 'embedding.weights' to the weights that it was trained with."
         )
     store = EmbeddingStore(settings.store) if settings.store else None
-    return pool_embedding(embed_model(model_path, encoder, wanted, store), wanted.pooling)
+    return pool_embedding(embed_model(model, encoder, wanted, store), wanted.pooling)

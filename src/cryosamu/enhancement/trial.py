@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
-
-import gemmi
 
 from cryosamu.config import EmbeddingSettings, EnhancementSettings
 from cryosamu.embedding.pooling import Pooled
@@ -16,7 +13,7 @@ from cryosamu.enhancement.whole_map import enhance
 from cryosamu.errors import CryosamuError
 from cryosamu.evaluation.controls.perturbation import perturbed
 from cryosamu.evaluation.controls.subject import Condition, Subject
-from cryosamu.network.checkpoint import CheckpointHeader, load_checkpoint
+from cryosamu.network.checkpoint import load_checkpoint
 from cryosamu.structure.model import read_model
 from cryosamu.volume.volume import FloatArray, Volume
 
@@ -70,7 +67,7 @@ def trial_of(
         else:
             wrong = perturbed(structure, DISPLACEMENT_RATIO * resolution)
         try:
-            tokens["perturbed"] = _tokens_of(wrong, header, embedding)
+            tokens["perturbed"] = embed_and_pool(wrong, header, embedding)
         except CryosamuError as error:
             missing["perturbed"] = f"the model with errors cannot be embedded ({error})"
 
@@ -91,13 +88,3 @@ def trial_of(
         halves=halves,
     )
     return subject, inputs
-
-
-def _tokens_of(
-    structure: gemmi.Structure, header: CheckpointHeader, embedding: EmbeddingSettings
-) -> Pooled:
-    """Return the tokens of a model that is in memory; none are kept in the store."""
-    with tempfile.TemporaryDirectory(prefix="cryosamu-") as folder:
-        path = Path(folder) / "model.cif"
-        path.write_text(structure.make_mmcif_document().as_string(), encoding="utf-8")
-        return embed_and_pool(path, header, embedding.model_copy(update={"store": None}))

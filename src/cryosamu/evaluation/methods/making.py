@@ -32,6 +32,9 @@ ENHANCED: dict[str, tuple[str, ...]] = {
 
 METHODS = (*BASELINES, *ENHANCED, *PROGRAMS)
 
+_NETWORK_ALONE = ("--no-chimerax",)
+"""What is judged is the network's answer."""
+
 _WITH_MODEL = ("enhanced", "enhanced_permuted")
 _SAME_VOXEL = 1e-3
 
@@ -224,7 +227,7 @@ def _enhance_call(
     words = [program, "enhance", str(request.map.resolve()), "-o", str(made)]
     if model is not None:
         words += ["--model", str(model.resolve())]
-    return Call([*words, *ENHANCED[method], *request.enhance_options], made)
+    return Call([*words, *_NETWORK_ALONE, *ENHANCED[method], *request.enhance_options], made)
 
 
 def plain_copy(path: Path, copy: Path) -> Path:
