@@ -35,8 +35,8 @@ from cryosamu.provenance import software_versions, source_commit
 from cryosamu.structure.density import simulate_density
 from cryosamu.structure.model import heavy_atoms, read_model
 from cryosamu.structure.simulation import draw_parameters, simulate_map
-from cryosamu.training.simulated.library import packed
 from cryosamu.training.simulated.maps import box_edge, make_maps
+from cryosamu.training.simulated.packing import packed
 from cryosamu.training.simulated.scene import draw_scene
 from cryosamu.volume.io import read_map
 from cryosamu.volume.normalise import normalise

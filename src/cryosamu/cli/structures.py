@@ -12,7 +12,10 @@ from cryosamu.cli.options import ConfigOption, application
 from cryosamu.errors import CryosamuError, ModelError
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from cryosamu.config import ClusteringSettings
+    from cryosamu.evaluation.leakage import Chain
     from cryosamu.training.simulated.library import AtomicStructure
 
 _SUFFIX = ".safetensors"
@@ -54,11 +57,15 @@ def pack(
     Two chains resemble each other from the identity of `curation.clustering` on (30 %), whatever
     share of them the alignment covers: maps are often judged on a part of a chain. Whoever
     resembles one that is left out by the whole cluster's coverage is left out with it. The
-    file lists what was left out, and why.
+    file lists what was left out, and why, and the cluster of each structure that stays: a training
+    holds out whole clusters to validate on.
 
         cryosamu structures pack models.tar.gz --leave-out evaluated -o structures.safetensors
     """
     from cryosamu.config import read_config
+    from cryosamu.curation.clustering import connected_names
+    from cryosamu.curation.similarity import find_similar
+    from cryosamu.evaluation.leakage import distinct_sequences
     from cryosamu.provenance import provenance_record
     from cryosamu.training.simulated.library import write_library
 
@@ -67,11 +74,17 @@ def pack(
     clustering = read_config(config).curation.clustering
     judged = list(_evaluated_chains(evaluated or ()))
     structures, left_out = _read(sources, most_atoms)
+    chains = _compared(structures, judged)
+    sequences = distinct_sequences(chains)
+    similar = find_similar(sequences, clustering, threads)
     if judged:
-        resembling = _resembling(structures, judged, clustering, threads)
+        resembling = _resembling(chains, similar, clustering, threads)
         left_out += resembling
         gone = {one["name"] for one in resembling}
         structures = [one for one in structures if one.name not in gone]
+    ends = similar[["first", "second"]].itertuples(index=False)
+    alike = [(sequences[one], sequences[other]) for one, other in ends]
+    clusters = connected_names({one.name: one.sequences for one in structures}, alike)
     for one in left_out:
         typer.echo(f"{one['name']}: {one['reason']}", err=True)
     files = {str(number): path for number, path in enumerate(sources) if path.is_file()}
@@ -81,8 +94,12 @@ def pack(
         "evaluated": sorted({model for model, _, _ in judged}),
         "provenance": provenance_record(settings, files),
     }
-    write_library(output, structures, about)
-    typer.echo(f"packed {len(structures)} structures, left out {len(left_out)}", err=True)
+    write_library(output, structures, about, clusters)
+    typer.echo(
+        f"packed {len(structures)} structures in {len(set(clusters.values()))} clusters, left out "
+        f"{len(left_out)}",
+        err=True,
+    )
 
 
 def embed(
@@ -131,7 +148,7 @@ def _read(
     from cryosamu.embedding.embed import model_id_of
     from cryosamu.structure.collection import model_files
     from cryosamu.structure.model import parse_model
-    from cryosamu.training.simulated.library import packed
+    from cryosamu.training.simulated.packing import packed
 
     found: dict[str, AtomicStructure] = {}
     left_out: list[dict[str, Any]] = []
@@ -179,23 +196,16 @@ def _evaluated_chains(sources: Sequence[Path]) -> Iterator[tuple[str, str, str]]
         yield from found
 
 
-def _resembling(
-    structures: Sequence[AtomicStructure],
-    evaluated: Sequence[tuple[str, str, str]],
-    clustering: ClusteringSettings,
-    threads: int,
-) -> list[dict[str, Any]]:
-    """Return the structures that share a cluster with, or resemble a part of, what is evaluated.
+def _compared(
+    structures: Sequence[AtomicStructure], evaluated: Sequence[tuple[str, str, str]]
+) -> list[Chain]:
+    """Return the chains of structures and of what is evaluated, as `_evaluated_chains`.
 
-    Parameters
-    ----------
-    evaluated
-        As `_evaluated_chains`.
+    The leakage table's roles turned round: what it calls trained is evaluated, and it tells of the
+    rest.
     """
-    from cryosamu.curation.similarity import find_similar
-    from cryosamu.evaluation.leakage import Chain, distinct_sequences, leakage_table
+    from cryosamu.evaluation.leakage import Chain
 
-    # The table's roles turned round: what it calls trained is evaluated, and it tells of the rest.
     chains = [
         Chain(model, model, chain, sequence, trained=True) for model, chain, sequence in evaluated
     ]
@@ -204,12 +214,27 @@ def _resembling(
         for one in structures
         for place, sequence in enumerate(one.sequences, start=1)
     ]
-    sequences = distinct_sequences(chains)
+    return chains
+
+
+def _resembling(
+    chains: Sequence[Chain], similar: pd.DataFrame, clustering: ClusteringSettings, threads: int
+) -> list[dict[str, Any]]:
+    """Return the structures that share a cluster with, or resemble a part of, what is evaluated.
+
+    Parameters
+    ----------
+    similar
+        The similar pairs of the distinct sequences, as `find_similar` finds them.
+    """
+    from cryosamu.curation.similarity import find_similar
+    from cryosamu.evaluation.leakage import distinct_sequences, leakage_table
+
     reasons: dict[str, str] = {}
-    for coverage in (clustering.coverage, _PART):
-        settings = clustering.model_copy(update={"coverage": coverage})
-        pairs = find_similar(sequences, settings, threads)
-        table = leakage_table(chains, pairs, settings.identity)
+    in_part = clustering.model_copy(update={"coverage": _PART})
+    parts = find_similar(distinct_sequences(chains), in_part, threads)
+    for pairs in (similar, parts):
+        table = leakage_table(chains, pairs, clustering.identity)
         near = table["identity"].notna()
         for row in table[near].itertuples():
             reasons.setdefault(
@@ -217,7 +242,7 @@ def _resembling(
                 f"chain {row.chain} is {row.identity:.0%} identical to chain {row.nearest_chain} "
                 f"of {row.nearest_emdb_id}",
             )
-        if coverage == clustering.coverage:
+        if pairs is similar:
             for row in table[table["shares_cluster"] & ~near].itertuples():
                 reasons.setdefault(
                     str(row.emdb_id), f"chain {row.chain} shares a cluster with an evaluated one"

@@ -115,6 +115,30 @@ def cluster_entries(
     return {emdb_id: found[emdb_id] for emdb_id in names}
 
 
+def connected_names(
+    chains: Mapping[str, Iterable[str]], similar: Iterable[tuple[str, str]]
+) -> dict[str, str]:
+    """Return the name of each owner's connected component: the first of its owners' names.
+
+    Parameters
+    ----------
+    chains
+        Owner to the sequences of its protein chains; owners of equal sequences are connected.
+    similar
+        Pairs of similar sequences, as `find_similar` finds them; others' may be among them.
+    """
+    owned = _Ownership.of(chains.values())
+    place = {text: number for number, text in enumerate(owned.sequences)}
+    ends = [(place[one], place[other]) for one, other in similar if {one, other} <= place.keys()]
+    pairs = pd.DataFrame(ends, columns=["first", "second"], dtype=np.int64)
+    names = list(chains)
+    found: dict[str, str] = {}
+    for numbers in _components(len(names), owned, pairs):
+        members = [names[number] for number in numbers]
+        found |= dict.fromkeys(members, min(members))
+    return {name: found[name] for name in names}
+
+
 def _components(count: int, owned: _Ownership, pairs: pd.DataFrame) -> list[NDArray[np.int64]]:
     """Return the entries of each connected component of the graph of entries and sequences."""
     size = count + len(owned.sequences)

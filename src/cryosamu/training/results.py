@@ -28,6 +28,12 @@ NO_VALIDATION = (
     "training maps themselves, and its losses do not tell how it does on other maps."
 )
 
+_UNCLUSTERED = (
+    "{files}: tells no clusters, so the structures to validate on were held out by their names, "
+    "and the network may have learnt from relatives of theirs, which flatters its losses; pack the "
+    "structures again to hold out whole clusters."
+)
+
 
 def write_about(
     plan: Plan,
@@ -125,5 +131,17 @@ def _notes(data: TrainingData) -> Iterable[str]:
         yield f"{simulated} of the {len(data.train)} training maps were simulated from models."
     if data.simulated is not None:
         yield f"Trained on maps simulated from {len(data.simulated.train)} atomic structures."
+    yield from warnings_of(data)
+
+
+def warnings_of(data: TrainingData) -> Iterable[str]:
+    """Yield what makes the losses on validation tell less than they should."""
+    if data.simulated is not None and data.simulated.unclustered and _judged_by_structures(data):
+        yield _UNCLUSTERED.format(files=", ".join(data.simulated.unclustered))
     if not data.validation:
         yield NO_VALIDATION
+
+
+def _judged_by_structures(data: TrainingData) -> bool:
+    held_out = {one.name for one in data.simulated.held_out} if data.simulated else set()
+    return any(pair.emdb_id in held_out for pair in data.validation)

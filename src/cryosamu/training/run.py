@@ -24,9 +24,9 @@ from cryosamu.training.pairs import TrainingData, prepared_arrays, read_training
 from cryosamu.training.parallel import Processes, joined_processes
 from cryosamu.training.plan import Plan, make_plan, mark_finished, name_latest
 from cryosamu.training.results import (
-    NO_VALIDATION,
     draw_progress,
     hand_out,
+    warnings_of,
     write_about,
     write_results,
 )
@@ -182,8 +182,8 @@ def _train(
     processes.require_agreement((plan.action, plan.folder.path.name, state.step), plan.folder.path)
     if processes.first:
         plan.folder.clear_leftovers()
-    if not data.validation:
-        say(NO_VALIDATION)
+    for warning in warnings_of(data):
+        say(warning)
     simulated = None
     if data.simulated is not None:
         simulated = SimulatedCrops(data.simulated, training, device)

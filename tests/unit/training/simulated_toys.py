@@ -10,7 +10,8 @@ import numpy as np
 from cryosamu.embedding.pooling import Pooled
 from cryosamu.embedding.tokens import TokensHeader, write_tokens
 from cryosamu.structure.model import parse_model
-from cryosamu.training.simulated.library import packed, write_library
+from cryosamu.training.simulated.library import write_library
+from cryosamu.training.simulated.packing import packed
 
 WIDTH = 12
 LETTERS = {"A": "ALA", "E": "GLU", "K": "LYS", "L": "LEU", "S": "SER", "G": "GLY"}

@@ -13,10 +13,10 @@ from cryosamu.structure.collection import model_files
 from cryosamu.structure.model import parse_model, protein_chains
 from cryosamu.training.simulated.library import (
     CARBOXYLATE,
-    packed,
     read_library,
     write_library,
 )
+from cryosamu.training.simulated.packing import packed
 
 SEQUENCES = ("AKELASGKLAEA", "LAKSEGLA")
 

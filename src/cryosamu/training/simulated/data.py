@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,8 @@ from cryosamu.training.simulated.maps import box_edge, make_maps
 from cryosamu.training.simulated.scene import draw_scene
 
 _VALIDATION = 23
+_SMALL_CLUSTER, _LARGEST_SHARE = 4, 0.02
+"""Structures of a cluster that may be held out whole, at most; the larger of number and share."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,11 @@ class SimulatedStructures:
     ----------
     train, held_out
         Structures to learn from, and to validate on.
+    set_aside
+        Names of the other structures of the clusters of those held out: neither the one nor the
+        other.
+    unclustered
+        Names of files that do not tell clusters: relatives may be on both sides.
     tokens
         Name to float32 [tokens, width] and bool [tokens].
     preparation
@@ -54,6 +62,8 @@ class SimulatedStructures:
 
     train: tuple[AtomicStructure, ...]
     held_out: tuple[AtomicStructure, ...]
+    set_aside: tuple[str, ...]
+    unclustered: tuple[str, ...]
     tokens: Mapping[str, tuple[Tensor, Tensor]]
     preparation: PreparationSettings
     left_out: tuple[Mapping[str, Any], ...]
@@ -77,6 +87,7 @@ class SimulatedStructures:
             "files": dict(self.files),
             "structures": [one.name for one in self.train],
             "validation_structures": [one.name for one in self.held_out],
+            "set_aside": list(self.set_aside),
             "left_out": [dict(one) for one in self.left_out],
             "evaluated": list(self.evaluated),
         }
@@ -95,8 +106,7 @@ def read_structures(
     tokens
         Files of structure tokens, or folders with one {name}.safetensors a structure.
     held_out
-        How many structures to validate on: those whose names have the lowest SHA-256, so that
-        none changes sides as the files grow, but for the few that newcomers push out.
+        How many structures to validate on; see `_to_validate_on`.
 
     Raises
     ------
@@ -104,12 +114,16 @@ def read_structures(
         When a file is damaged, a name comes twice, tokens are missing, or too few are left.
     """
     structures: dict[str, AtomicStructure] = {}
+    clusters: dict[str, str] = {}
+    unclustered: list[str] = []
     left_out: list[Mapping[str, Any]] = []
     evaluated: set[str] = set()
     for path in libraries:
         library = read_library(path)
         left_out += library.about.get("left_out", [])
         evaluated.update(library.about.get("evaluated", []))
+        clusters |= library.clusters or {}
+        unclustered += [Path(path).name] if library.clusters is None else []
         for one in library.structures:
             if one.name in structures:
                 raise CryosamuError(f"{path}: {one.name} is in another file of structures too.")
@@ -121,21 +135,41 @@ def read_structures(
             f"the files of structure tokens lack {missing[0]} and {len(missing) - 1} others; make "
             "them with 'cryosamu structures embed'."
         )
-    if len(structures) <= held_out:
+    cluster_of = {name: clusters.get(name, name) for name in structures}
+    judges = _to_validate_on(cluster_of, held_out)
+    apart = {cluster_of[name] for name in judges}
+    learnt = [name for name in sorted(structures) if cluster_of[name] not in apart]
+    if len(judges) < held_out or not learnt:
         raise CryosamuError(
             f"{len(structures)} structures cannot be trained on with {held_out} held out; lower "
             "'training.simulation.validation_structures' or give more."
         )
-    names = sorted(structures, key=lambda name: hashlib.sha256(name.encode()).digest())
     return SimulatedStructures(
-        train=tuple(structures[name] for name in sorted(names[held_out:])),
-        held_out=tuple(structures[name] for name in sorted(names[:held_out])),
+        train=tuple(structures[name] for name in learnt),
+        held_out=tuple(structures[name] for name in sorted(judges)),
+        set_aside=tuple(sorted(structures.keys() - set(learnt) - set(judges))),
+        unclustered=tuple(unclustered),
         tokens={name: known[name] for name in structures},
         preparation=preparation,
         left_out=tuple(left_out),
         evaluated=tuple(sorted(evaluated)),
         files={Path(path).name: sha256_of(path) for path in libraries},
     )
+
+
+def _to_validate_on(cluster_of: Mapping[str, str], count: int) -> list[str]:
+    """Return the structures to validate on, one of each cluster that is held out.
+
+    Those whose names have the lowest SHA-256, so that none changes sides as the files grow, but
+    for the few that newcomers push out or connect. Clusters of many are left to learn from.
+    """
+    sizes = Counter(cluster_of.values())
+    largest = max(_SMALL_CLUSTER, _LARGEST_SHARE * len(cluster_of))
+    chosen: dict[str, str] = {}
+    for name in sorted(cluster_of, key=lambda name: hashlib.sha256(name.encode()).digest()):
+        if len(chosen) < count and sizes[cluster_of[name]] <= largest:
+            chosen.setdefault(cluster_of[name], name)
+    return list(chosen.values())
 
 
 def with_structures(
@@ -171,6 +205,7 @@ def with_structures(
         train=pairs.train if pairs is not None else (),
         validation=judges or validation_pairs(found, settings),
         held_out=frozenset(one.name for one in found.held_out)
+        | frozenset(found.set_aside)
         | (pairs.held_out if pairs is not None else frozenset()),
         embedding=embedding_settings(header),
         weights_fingerprint=header.fingerprint,

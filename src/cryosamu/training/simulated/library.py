@@ -2,7 +2,7 @@
 
 Protein chains alone, heavy atoms, one conformer, positions rounded to 0.01 Å: about 8 bytes an
 atom, a tenth of a PDB file. A safetensors file, so that reading it cannot run code; its header
-names the structures, and those that were left out with the reason.
+names the structures, their clusters, and those that were left out with the reason.
 """
 
 from __future__ import annotations
@@ -15,25 +15,24 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import gemmi
 import numpy as np
 import safetensors.numpy
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 
-from cryosamu.errors import CryosamuError, ModelError
+from cryosamu.errors import CryosamuError
 from cryosamu.files import atomic_path, require_file
-from cryosamu.structure.model import BACKBONE_ATOMS, ProteinChain, protein_chains
+from cryosamu.structure.model import BACKBONE_ATOMS, ProteinChain
 
 BACKBONE_KINDS = len(BACKBONE_ATOMS)
 CARBOXYLATE = BACKBONE_KINDS + 1
 """Role of the acidic oxygens of Asp and Glu; 1 to 4 are N, CA, C, O; 0 is any other atom."""
 
+STEP = 0.01
+"""Å to which positions are rounded."""
+
 _HEADER = "cryosamu_structures"
 _FORMAT = 1
-_STEP = 0.01
-_LARGEST = 32_000 * _STEP
-_ACIDIC = {("ASP", "OD1"), ("ASP", "OD2"), ("GLU", "OE1"), ("GLU", "OE2")}
 _ARRAYS = {
     "positions": np.int16, "elements": np.uint8, "roles": np.uint8, "residue_atoms": np.uint8,
     "residue_numbers": np.int32, "residue_letters": np.uint8, "b_factors": np.uint8,
@@ -127,64 +126,16 @@ class AtomicStructure:
         return chains
 
 
-def packed(structure: gemmi.Structure, name: str) -> AtomicStructure:
-    """Return the protein chains of a model.
-
-    Raises
-    ------
-    ModelError
-        When it has none, or is too large for positions of 0.01 Å in 16 bits.
-    """
-    chains = protein_chains(structure)
-    spans = {span.subchain_id(): span for chain in structure[0] for span in chain.subchains()}
-    if not chains:
-        raise ModelError(f"{name}: has no protein chain.")
-    atoms: list[tuple[float, ...]] = []
-    counts, numbers, factors = [], [], []
-    for chain in chains:
-        for residue in spans[chain.label_id].first_conformer():
-            heavy = _heavy_atoms(residue)
-            atoms += [(*atom.pos.tolist(), atom.element.atomic_number, _role(residue, atom))
-                      for atom in heavy]  # fmt: skip
-            counts.append(len(heavy))
-            numbers.append(residue.seqid.num or 0)
-            factors.append(sum(atom.b_iso for atom in heavy) / max(len(heavy), 1))
-    table = np.array(atoms, np.float64).reshape(-1, 5)
-    if len(table) == 0 or max(counts) > 255:
-        raise ModelError(f"{name}: its residues have no atoms, or more than 255 each.")
-    middle = (table[:, :3].min(axis=0) + table[:, :3].max(axis=0)) / 2
-    if np.abs(table[:, :3] - middle).max() > _LARGEST:
-        raise ModelError(f"{name}: is larger than {2 * _LARGEST:.0f} Å, which cannot be packed.")
-    return AtomicStructure(
-        name=name,
-        # Rounded as they will be read, so that a structure is the same before and after.
-        positions=_in_angstrom(np.rint((table[:, :3] - middle) / _STEP).astype(np.int16)),
-        atomic_numbers=table[:, 3].astype(np.uint8),
-        roles=table[:, 4].astype(np.uint8),
-        residue_atoms=np.array(counts, np.uint8),
-        residue_numbers=np.array(numbers, np.int32),
-        residue_letters=np.frombuffer("".join(c.sequence for c in chains).encode(), np.uint8),
-        b_factors=np.clip(np.nan_to_num(factors), 0, 255).astype(np.uint8),
-        chain_residues=np.array([len(chain.residue_ids) for chain in chains], np.int32),
-    )
-
-
-def _in_angstrom(steps: NDArray[np.int16]) -> NDArray[np.float32]:
-    return (steps * _STEP).astype(np.float32)
-
-
-def _heavy_atoms(residue: gemmi.Residue) -> list[gemmi.Atom]:
-    return [atom for atom in residue.first_conformer() if not atom.is_hydrogen()]
-
-
-def _role(residue: gemmi.Residue, atom: gemmi.Atom) -> int:
-    if atom.name in BACKBONE_ATOMS:
-        return BACKBONE_ATOMS.index(atom.name) + 1
-    return CARBOXYLATE if (residue.name, atom.name) in _ACIDIC else 0
+def in_angstrom(steps: NDArray[np.int16]) -> NDArray[np.float32]:
+    """Return positions in Å, as they are read."""
+    return (steps * STEP).astype(np.float32)
 
 
 def write_library(
-    path: Path | str, structures: Iterable[AtomicStructure], about: Mapping[str, Any]
+    path: Path | str,
+    structures: Iterable[AtomicStructure],
+    about: Mapping[str, Any],
+    clusters: Mapping[str, str] | None = None,
 ) -> None:
     """Write structures into one file; the same ones give the same bytes.
 
@@ -192,6 +143,8 @@ def write_library(
     ----------
     about
         JSON values that say where they come from and what was left out.
+    clusters
+        Each structure's cluster by its name; None where they were not compared.
     """
     parts: dict[str, list[NDArray[Any]]] = {name: [] for name in _ARRAYS}
     names = []
@@ -199,7 +152,7 @@ def write_library(
         names.append(one.name)
         columns = {
             **{name: getattr(one, name) for name in _ARRAYS if hasattr(one, name)},
-            "positions": np.rint(one.positions.astype(np.float64) / _STEP),
+            "positions": np.rint(one.positions.astype(np.float64) / STEP),
             "elements": one.atomic_numbers,
             "structure_chains": np.array([len(one.chain_residues)]),
         }
@@ -208,7 +161,9 @@ def write_library(
     if not names:
         raise CryosamuError("there is no structure to pack.")
     arrays = {name: np.concatenate(rows) for name, rows in parts.items()}
-    header = {"format": _FORMAT, "names": names, "about": dict(about)}
+    header: dict[str, Any] = {"format": _FORMAT, "names": names, "about": dict(about)}
+    if clusters is not None:
+        header["clusters"] = [clusters[name] for name in names]
     metadata = {_HEADER: json.dumps(header, sort_keys=True)}
     with atomic_path(path) as temporary:
         temporary.write_bytes(safetensors.numpy.save(arrays, metadata))
@@ -216,10 +171,17 @@ def write_library(
 
 @dataclass(frozen=True)
 class Library:
-    """Packed structures, and what their file says of them."""
+    """Packed structures, and what their file says of them.
+
+    Attributes
+    ----------
+    clusters
+        Each structure's cluster by its name; None in files that do not tell.
+    """
 
     structures: tuple[AtomicStructure, ...]
     about: Mapping[str, Any]
+    clusters: Mapping[str, str] | None = None
 
 
 def read_library(path: Path | str) -> Library:
@@ -238,12 +200,17 @@ def read_library(path: Path | str) -> Library:
         header = json.loads(metadata[_HEADER])
         names, about = list(header["names"]), dict(header["about"])
         _require_whole(arrays, names, header["format"])
+        clusters = _clusters(names, header.get("clusters"))
     except (SafetensorError, KeyError, TypeError, ValueError, IndexError) as error:
         raise CryosamuError(
             f"{path}: is no whole file of packed structures; make it with "
             "'cryosamu structures pack'."
         ) from error
-    return Library(tuple(_unpacked(arrays, names)), about)
+    return Library(tuple(_unpacked(arrays, names)), about, clusters)
+
+
+def _clusters(names: list[str], clusters: Any) -> dict[str, str] | None:
+    return None if clusters is None else dict(zip(names, map(str, clusters), strict=True))
 
 
 def _require_whole(arrays: Mapping[str, NDArray[Any]], names: list[str], version: int) -> None:
@@ -281,7 +248,7 @@ def _unpacked(
         own, rows = slice(atom, int(atom_ends[last - 1])), slice(residue, last)
         yield AtomicStructure(
             name=name,
-            positions=_in_angstrom(arrays["positions"][own]),
+            positions=in_angstrom(arrays["positions"][own]),
             atomic_numbers=arrays["elements"][own],
             roles=arrays["roles"][own],
             chain_residues=arrays["chain_residues"][chain : chain + chains],
