@@ -32,7 +32,10 @@ STAGE_MODULES = {
     "repair": ("curation.repair", "structure.motion", "structure.model"),
     "prepare": ("preparation", "structure", "volume"),
     "embed": ("embedding", "structure.model"),
-    "enhance": ("embedding", "enhancement", "network", "preparation", "structure", "volume"),
+    "enhance": (
+        *("embedding", "enhancement", "evaluation.controls.kinds", "evaluation.frame", "network"),
+        *("preparation", "structure", "volume"),
+    ),
     "methods": ("evaluation.frame", "evaluation.methods", "volume"),
     "evaluate": ("evaluation", "structure.model", "volume"),
     "controls": (

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -20,13 +19,12 @@ from cryosamu.evaluation.frame import atoms_inside
 from cryosamu.files import require_file, write_text
 from cryosamu.structure.model import heavy_atoms, read_model
 from cryosamu.structure.motion import RigidMotion, move_structure
-from cryosamu.structure.pose import find_best_pose
+from cryosamu.structure.pose import find_best_pose, significance
 from cryosamu.volume.io import read_map
 from cryosamu.volume.volume import Volume
 
 CorrelationKind = Literal["cc_mask", "cc_box", "cc_volume", "cc_peaks"]
 
-_LEAST_UNEXPLAINED = 1e-6
 _SAME_TURN = 2.0
 """Degrees: a model that must be turned by more was not only put in another frame."""
 
@@ -105,19 +103,10 @@ class Measurement(Numbers):
 
     @property
     def significance(self) -> float:
-        """Twice the gain in log likelihood by the better pose: likelihood-ratio test's statistic.
-
-        With n independent values, map and model being jointly normal, it is
-        n · ln((1 − r²) / (1 − r'²)) for correlations r before and r' after; where the deposited
-        pose is the right one it is distributed as χ² with six degrees of freedom (S. S. Wilks
-        (1938), Ann. Math. Stat. 9, 60–62). n is taken as one value a cube of the resolution's
-        edge, the fewest that one can argue for: what a map and a model do not share is not white.
-        """
-        before, after = (
-            max(1 - max(correlation, 0.0) ** 2, _LEAST_UNEXPLAINED)
-            for correlation in (self.correlation_deposited, self.correlation_best)
+        """Of the better pose: see `cryosamu.structure.pose.significance`."""
+        return significance(
+            self.correlation_deposited, self.correlation_best, self.resolved_volumes
         )
-        return self.resolved_volumes * math.log(before / after)
 
 
 class FailedMeasurement(BaseModel):

@@ -20,7 +20,9 @@ from cryosamu.volume.fourier import low_pass, spatial_frequency_squared
 from cryosamu.volume.grid import grid_shape, resample
 from cryosamu.volume.volume import FloatArray, Volume
 
-Kind = Literal["resolution", "size", "contrast", "masked", "sharpened", "hollow", "voxel_size"]
+Kind = Literal[
+    "resolution", "size", "contrast", "masked", "sharpened", "hollow", "voxel_size", "fit"
+]
 
 MEANT_FOR = (4.0, 8.0)
 """Reported resolution that the networks are made for, Å."""

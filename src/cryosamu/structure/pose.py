@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import scipy.fft
@@ -39,6 +40,7 @@ _ANOTHER_PLACE = 0.05
 """Correlation that the summit next to the model may be short of the best one of the whole map and
 still be the best pose: copies of the molecule elsewhere fit nearly alike."""
 
+_LEAST_UNEXPLAINED = 1e-6
 _REACH_SIGMAS = 4.0
 _LEAST_SIGMA_VOXELS = 0.6
 _LEAST_RADIUS = 1.0
@@ -69,6 +71,28 @@ class Pose:
     correlation_best: float
     resolved_volumes: float
 
+    @property
+    def significance(self) -> float:
+        """`significance` of the best pose over the one that the model has."""
+        return significance(
+            self.correlation_deposited, self.correlation_best, self.resolved_volumes
+        )
+
+
+def significance(before: float, after: float, resolved_volumes: float) -> float:
+    """Return twice the gain in log likelihood by a better pose: the likelihood-ratio statistic.
+
+    With n independent values, map and model being jointly normal, it is
+    n · ln((1 − r²) / (1 − r'²)) for correlations r before and r' after; where the first pose is
+    the right one it is distributed as χ² with six degrees of freedom (S. S. Wilks (1938), Ann.
+    Math. Stat. 9, 60–62). n is taken as one value a cube of the resolution's edge, the fewest that
+    one can argue for: what a map and a model do not share is not white.
+    """
+    first, second = (
+        max(1 - max(correlation, 0.0) ** 2, _LEAST_UNEXPLAINED) for correlation in (before, after)
+    )
+    return resolved_volumes * math.log(first / second)
+
 
 @dataclass(frozen=True)
 class _Template:
@@ -83,12 +107,18 @@ class _Template:
 
 
 def find_best_pose(volume: Volume, atoms: Atoms, resolution: float) -> Pose:
-    """Return the rigid motion after which a model fits its map best.
+    """Return the rigid motion after which a model fits its map best, as `PoseSearch.best` does.
 
-    Every translation at which the boxes of model and map overlap is tried, in steps of about
-    resolution / 3. From the best of them, and from where the model lies, it climbs by shifts and
-    turns. A turn is found as long as it leaves some likeness: those of 10° about the centre were
-    (docs/alignment.md); a model upside down is not looked for.
+    Raises
+    ------
+    MapError, ModelError
+        As `PoseSearch`.
+    """
+    return PoseSearch(volume, atoms, resolution).best()
+
+
+class PoseSearch:
+    """A model over a map, ready to be moved.
 
     Parameters
     ----------
@@ -102,58 +132,75 @@ def find_best_pose(volume: Volume, atoms: Atoms, resolution: float) -> Pose:
     MapError, ModelError
         When the map is constant, or the model has no heavy atoms, coordinates or occupancies.
     """
-    if len(atoms.positions) == 0 or not np.isfinite(atoms.positions).all():
-        raise ModelError("the model has no heavy atoms, or coordinates that are not numbers.")
-    if volume.data.min() == volume.data.max():
-        raise MapError("the map is constant: there is no density to place a model in.")
-    searched = _standardised(_binned(volume, atoms, resolution))
-    sigma = max(
-        gaussian_sigma(resolution, "chimerax"), _LEAST_SIGMA_VOXELS * max(searched.voxel_size)
-    )
-    template = _template(searched, atoms, sigma)
-    near = template.mask > 0
-    voxels = (np.argwhere(near) + template.corner)[:, ::-1]
-    points = searched.to_model_frame(voxels.astype(np.float64))
-    likeness = LocalCorrelation(searched, points, template.density[near])
-    steps = _best_translation(searched.data, template)[::-1] * np.array(searched.voxel_size)
-    motion, deposited, best = _climb(likeness, atoms, steps, resolution)
-    ways = motion.apply(atoms.positions) - atoms.positions
-    x, y, z = (float(value) for value in ways.mean(axis=0))
-    return Pose(
-        motion=motion,
-        shift=(x, y, z),
-        displacement=float(np.sqrt((ways**2).sum(axis=1).mean())),
-        correlation_deposited=deposited,
-        correlation_best=best,
-        resolved_volumes=len(points) * math.prod(searched.voxel_size) / resolution**3,
-    )
 
+    def __init__(self, volume: Volume, atoms: Atoms, resolution: float) -> None:
+        if len(atoms.positions) == 0 or not np.isfinite(atoms.positions).all():
+            raise ModelError("the model has no heavy atoms, or coordinates that are not numbers.")
+        if volume.data.min() == volume.data.max():
+            raise MapError("the map is constant: there is no density to place a model in.")
+        self._atoms, self._resolution = atoms, resolution
+        self._searched = _standardised(_binned(volume, atoms, resolution))
+        sigma = max(
+            gaussian_sigma(resolution, "chimerax"),
+            _LEAST_SIGMA_VOXELS * max(self._searched.voxel_size),
+        )
+        self._template = _template(self._searched, atoms, sigma)
+        near = self._template.mask > 0
+        voxels = (np.argwhere(near) + self._template.corner)[:, ::-1]
+        points = self._searched.to_model_frame(voxels.astype(np.float64))
+        self.likeness = LocalCorrelation(self._searched, points, self._template.density[near])
+        self.centre: NDArray[np.float64] = atoms.positions.mean(axis=0)
+        self._radius = max(
+            float(np.sqrt(((atoms.positions - self.centre) ** 2).sum(axis=1).mean())),
+            _LEAST_RADIUS,
+        )
+        self.resolved_volumes = len(points) * math.prod(self._searched.voxel_size) / resolution**3
 
-def _climb(
-    likeness: LocalCorrelation, atoms: Atoms, steps: NDArray[np.float64], resolution: float
-) -> tuple[RigidMotion, float, float]:
-    """Return the best motion from the deposited place and from the best translation (x, y, z, Å).
+    @cached_property
+    def nearest(self) -> Pose:
+        """The top of the hill on which the model stands."""
+        still = RigidMotion()
+        deposited = self.likeness.at(still)
+        motion = self.likeness.refine(self.centre, self._radius, np.zeros(3))
+        best = self.likeness.at(motion)
+        return self._pose(*((motion, deposited, best) if best > deposited
+                            else (still, deposited, deposited)))  # fmt: skip
 
-    Returns
-    -------
-    motion, correlation before, correlation after
-    """
-    centre = atoms.positions.mean(axis=0)
-    radius = max(float(np.sqrt(((atoms.positions - centre) ** 2).sum(axis=1).mean())),
-                 _LEAST_RADIUS)  # fmt: skip
-    still = RigidMotion()
-    deposited = likeness.at(still)
-    motion = likeness.refine(centre, radius, np.zeros(3))
-    best = likeness.at(motion)
-    # The best translation is often where the model lies; then one climb is enough.
-    if float(np.linalg.norm(steps)) > resolution / 2:
-        far = likeness.refine(centre, radius, steps)
-        at_far, ways = likeness.at(far), far.apply(atoms.positions) - motion.apply(atoms.positions)
+    def best(self) -> Pose:
+        """Return the best pose of all.
+
+        Every translation at which the boxes of model and map overlap is tried, in steps of about
+        resolution / 3. From the best of them, and from where the model lies, it climbs by shifts
+        and turns. A turn is found as long as it leaves some likeness: those of 10° about the
+        centre were (docs/alignment.md); a model upside down is not looked for.
+        """
+        searched, template = self._searched, self._template
+        steps = _best_translation(searched.data, template)[::-1] * np.array(searched.voxel_size)
+        near = self.nearest
+        # The best translation is often where the model lies; then one climb is enough.
+        if float(np.linalg.norm(steps)) <= self._resolution / 2:
+            return near
+        far = self.likeness.refine(self.centre, self._radius, steps)
+        at_far = self.likeness.at(far)
+        positions = self._atoms.positions
+        ways = far.apply(positions) - near.motion.apply(positions)
         # Two climbs that end within the resolution of each other were on one hill.
-        apart = float(np.sqrt((ways**2).sum(axis=1).mean())) > resolution
-        if at_far > best + (_ANOTHER_PLACE if apart else 0.0):
-            motion, best = far, at_far
-    return (motion, deposited, best) if best > deposited else (still, deposited, deposited)
+        apart = float(np.sqrt((ways**2).sum(axis=1).mean())) > self._resolution
+        if at_far > near.correlation_best + (_ANOTHER_PLACE if apart else 0.0):
+            return self._pose(far, near.correlation_deposited, at_far)
+        return near
+
+    def _pose(self, motion: RigidMotion, deposited: float, best: float) -> Pose:
+        ways = motion.apply(self._atoms.positions) - self._atoms.positions
+        x, y, z = (float(value) for value in ways.mean(axis=0))
+        return Pose(
+            motion=motion,
+            shift=(x, y, z),
+            displacement=float(np.sqrt((ways**2).sum(axis=1).mean())),
+            correlation_deposited=deposited,
+            correlation_best=best,
+            resolved_volumes=self.resolved_volumes,
+        )
 
 
 def _binned(volume: Volume, atoms: Atoms, resolution: float) -> Volume:

@@ -25,7 +25,7 @@ def kinds_near(structure: gemmi.Structure, volume: Volume) -> dict[str, NDArray[
         for residue in chain:
             if residue.is_water():
                 continue
-            kind = _kind(residue)
+            kind = kind_of(residue)
             grid = grids.setdefault(kind, _empty(boxed, volume))
             for atom in residue:
                 grid.set_points_around(atom.pos, _NEAR, 1)
@@ -36,7 +36,8 @@ def kinds_near(structure: gemmi.Structure, volume: Volume) -> dict[str, NDArray[
     return {**near, "unmodelled": ~anything}
 
 
-def _kind(residue: gemmi.Residue) -> str:
+def kind_of(residue: gemmi.Residue) -> str:
+    """Return protein, nucleic, glycan or ligand; not asked of waters."""
     info = gemmi.find_tabulated_residue(residue.name)
     if info.is_amino_acid():
         return "protein"
