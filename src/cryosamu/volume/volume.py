@@ -34,7 +34,9 @@ class FileFrame:
     space_group
         `ispg`: 1 for a map of a volume, 0 for an image stack.
     labels
-        The header's text labels, at most ten.
+        The header's text labels, at most ten, with the blanks that end them.
+    symmetry
+        Symmetry operators as text, 80 bytes each, where the file's extended header holds them.
     """
 
     axis_order: tuple[int, int, int]
@@ -44,6 +46,7 @@ class FileFrame:
     cell: tuple[float, float, float]
     space_group: int = 1
     labels: tuple[str, ...] = ()
+    symmetry: bytes = b""
 
 
 @dataclass(frozen=True)

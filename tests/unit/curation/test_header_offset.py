@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from cryosamu.curation.header_offset import explain_shift
-from cryosamu.volume.io import computed_frame, read_map, write_map
+from cryosamu.volume.header import computed_frame
+from cryosamu.volume.io import read_map, write_map
 from cryosamu.volume.volume import Volume
 
 VOXELS = np.zeros((20, 30, 41), np.float32)

@@ -22,6 +22,7 @@ def mrc_bytes(
     labels=(),
     label_count=None,
     extended=b"",
+    extended_type=bytes(4),
     big_endian=False,
     stamp=None,
     identity=b"MAP ",
@@ -36,7 +37,7 @@ def mrc_bytes(
     words = struct.pack(order + "10i", columns, rows, sections, mode, *nstart, *sampling)
     words += struct.pack(order + "6f", *cell, *angles)
     words += struct.pack(order + "3i3f2i", *axes, 0.0, 0.0, 0.0, space_group, len(extended))
-    words += bytes(100) + struct.pack(order + "3f", *origin)
+    words += bytes(8) + extended_type + bytes(88) + struct.pack(order + "3f", *origin)
     words += identity + stamp + struct.pack(order + "f", 0.0)
     words += struct.pack(order + "i", len(labels) if label_count is None else label_count)
     words += b"".join(label.ljust(80)[:80] for label in labels).ljust(800, b"\x00")
