@@ -109,5 +109,5 @@ def test_an_empty_list_gives_an_empty_table(folder):
 
 
 def test_a_list_and_a_map_are_not_given_together(folder):
-    with pytest.raises(CryosamuError, match="leave out MAP, MODEL and --resolution"):
+    with pytest.raises(CryosamuError, match="leave out MAP"):
         run(folder, "map.mrc")

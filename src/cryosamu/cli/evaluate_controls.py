@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cryosamu.cli.options import ConfigOption, MembersOption, WorkersOption, WorkOption
+from cryosamu.cli.options import (
+    ConfigOption,
+    MembersOption,
+    WorkersOption,
+    WorkOption,
+    refuse_beside_work,
+)
 from cryosamu.errors import CryosamuError
 
 if TYPE_CHECKING:
@@ -97,8 +103,10 @@ def controls(
     enhancement = settings.enhancement.model_copy(update=chosen)
     embedding = settings.embedding.model_copy(update=chosen | kept)
     if work is not None:
-        if map_path is not None or predicted or half_map or json_path:
-            raise CryosamuError("--work takes no MAP, --predicted, --half-map or --json.")
+        refuse_beside_work(
+            MAP=map_path, MODEL=model_path, resolution=resolution, contour=contour,
+            predicted=predicted, half_map=half_map, json=json_path, emdb_id=emdb_id, pdb_id=pdb_id,
+        )  # fmt: skip
         controlled = Controlled(checkpoint, enhancement, embedding)
         _control_list(work, members, controlled, output, workers)
         return

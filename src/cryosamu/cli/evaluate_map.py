@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cryosamu.cli.options import ConfigOption, MembersOption, WorkersOption, WorkOption
+from cryosamu.cli import options
 from cryosamu.errors import CryosamuError
 
 if TYPE_CHECKING:
@@ -70,10 +70,10 @@ def judge(
     ] = None,
     emdb_id: Annotated[str, typer.Option(help="Entry, for the tables.")] = "",
     pdb_id: Annotated[str, typer.Option(help="Model, for the tables.")] = "",
-    work: WorkOption = None,
-    members: MembersOption = None,
-    workers: WorkersOption = 1,
-    config: ConfigOption = None,
+    work: options.WorkOption = None,
+    members: options.MembersOption = None,
+    workers: options.WorkersOption = 1,
+    config: options.ConfigOption = None,
 ) -> None:
     """Judge a map, trivial baselines and finished maps against a model, as cctbx 2025.11 does.
 
@@ -93,10 +93,12 @@ def judge(
         --method enhanced=enhanced_maps --table all.parquet
     """
     if work is not None:
-        if map_path is not None or half_map or json_path or members is None:
-            raise CryosamuError(
-                "--work needs --members FOLDER, and takes no MAP, --half-map or --json."
-            )
+        options.refuse_beside_work(
+            MAP=map_path, MODEL=model_path, resolution=resolution, contour=contour, json=json_path,
+            half_map=half_map, emdb_id=emdb_id, pdb_id=pdb_id,
+        )  # fmt: skip
+        if members is None:
+            raise CryosamuError("--work needs --members FOLDER.")
         outputs = (table, curves, per_residue)
         _judge_list(work, members, _finished_maps(method or []), outputs, workers, config)
         return

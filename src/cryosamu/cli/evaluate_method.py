@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cryosamu.cli.options import ConfigOption, WorkOption
+from cryosamu.cli.options import ConfigOption, WorkOption, refuse_beside_work
 from cryosamu.errors import CryosamuError
 
 if TYPE_CHECKING:
@@ -79,8 +79,10 @@ def method(
     options += () if config is None else ("--config", str(config.resolve()))
     settings = read_config(config)
     if work is not None:
-        if map_path is not None or half_map:
-            raise CryosamuError("--work names the maps: leave out MAP and --half-map.")
+        refuse_beside_work(
+            MAP=map_path, resolution=resolution, model=model, half_map=half_map, contour=contour,
+            emdb_id=emdb_id,
+        )  # fmt: skip
         _make_list(name, work, settings, checkpoint, options, output, table)
         return
     if map_path is None or resolution is None:

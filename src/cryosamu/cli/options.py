@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from cryosamu.errors import CryosamuError
+
 ConfigOption = Annotated[
     Path | None,
     typer.Option("--config", help="YAML settings; the paper's recipe where left out."),
@@ -29,6 +31,28 @@ MembersOption = Annotated[
         "same is not done again.",
     ),
 ]
+
+
+def refuse_beside_work(**given: object) -> None:
+    """Refuse what is of one entry, where a work list names them.
+
+    Parameters
+    ----------
+    given
+        Values by argument in capitals or option's name; None, "" and an empty list are not given.
+
+    Raises
+    ------
+    CryosamuError
+        Naming what to leave out.
+    """
+    found = [
+        name if name.isupper() else f"--{name.replace('_', '-')}"
+        for name, value in given.items()
+        if value not in (None, "", [])
+    ]
+    if found:
+        raise CryosamuError(f"--work names the entries: leave out {', '.join(found)}.")
 
 
 def application(**settings: Any) -> typer.Typer:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cryosamu.cli.options import ConfigOption, WorkersOption, WorkOption
+from cryosamu.cli.options import ConfigOption, WorkersOption, WorkOption, refuse_beside_work
 from cryosamu.errors import CryosamuError
 
 if TYPE_CHECKING:
@@ -54,8 +54,7 @@ def prepare(
 
     settings = read_config(config).preparation
     if work is not None:
-        if map_path is not None or resolution is not None:
-            raise CryosamuError("--work names the pairs: leave out MAP, MODEL and --resolution.")
+        refuse_beside_work(MAP=map_path, MODEL=model_path, resolution=resolution)
         _prepare_list(work, settings, output, table, workers)
         return
     if map_path is None or model_path is None or resolution is None or table is not None:

@@ -182,17 +182,17 @@ def test_a_method_without_a_record_is_refused(pairs, tmp_path):
 
 def test_a_list_and_a_map_are_not_given_together(tmp_path):
     work, other = tmp_path / "0.jsonl", tmp_path / "map.mrc"
-    with pytest.raises(CryosamuError, match="takes no MAP, --half-map or --json"):
-        judge(map_path=other, work=work, members=tmp_path)
+    with pytest.raises(CryosamuError, match="leave out MAP, --contour"):
+        judge(map_path=other, work=work, members=tmp_path, contour=0.1)
     with pytest.raises(CryosamuError, match="needs --members FOLDER"):
         judge(work=work)
     with pytest.raises(CryosamuError, match="give MAP, MODEL and --resolution, or --work"):
         judge(map_path=other)
-    with pytest.raises(CryosamuError, match="leave out MAP and --half-map"):
-        method("emready", tmp_path, map_path=other, work=work)
+    with pytest.raises(CryosamuError, match="leave out MAP, --resolution, --emdb-id"):
+        method("emready", tmp_path, map_path=other, work=work, resolution=5.0, emdb_id="E")
     with pytest.raises(CryosamuError, match="give MAP and --resolution, or --work"):
         method("emready", tmp_path)
     with pytest.raises(CryosamuError, match="needs --members FOLDER and -o TABLE"):
         controls(work=work)
-    with pytest.raises(CryosamuError, match="takes no MAP, --predicted, --half-map or --json"):
-        controls(map_path=other, work=work)
+    with pytest.raises(CryosamuError, match="leave out MODEL, --predicted"):
+        controls(model_path=other, predicted=other, work=work)
