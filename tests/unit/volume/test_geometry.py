@@ -157,6 +157,21 @@ def test_what_is_written_lies_where_gemmi_and_mrcfile_read_it(tmp_path, axes):
         assert np.array_equal(handle.data, 2 * stored)
 
 
+def test_gemmi_does_not_read_the_origin_words(tmp_path):
+    """So a map that says its place there alone lies elsewhere for it: docs/geometry.md says so."""
+    raw = mrc_bytes(
+        voxels(2, (3, 4, 5)), nstart=(2, -4, 6), origin=(100.0, 0.0, 50.0), sampling=(20, 24, 30),
+        cell=(22.0, 36.0, 40.5),
+    )  # fmt: skip
+    (tmp_path / "a.mrc").write_bytes(raw)
+    volume = read_map(tmp_path / "a.mrc")
+    assert volume.origin == (100.0, 0.0, 50.0)
+    other = gemmi.read_ccp4_map(str(tmp_path / "a.mrc"))
+    other.setup(NAN)
+    by_nstart = np.multiply((2, -4, 6), volume.voxel_size)
+    assert other.grid.get_nearest_point(gemmi.Position(*by_nstart)).value == volume.data[0, 0, 0]
+
+
 def wrapped(position):
     return np.mod(position, (22.0, 36.0, 40.5))
 
