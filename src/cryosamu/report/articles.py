@@ -76,6 +76,7 @@ def _view(scene: Scene, entry: Entry, place: int) -> dict[str, Any]:
     return {
         "name": f"view-{place}",
         "entry": entry.emdb_id,
+        "model": scene.structure is not None,
         "last": len(view.shares) - 1,
         "start": view.start,
         "voxel": f"{view.voxel[0]:.2g}",

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 
 from cryosamu.config import Config
 from cryosamu.curation.funnel import build_funnel
@@ -22,6 +17,7 @@ from cryosamu.report.control_tables import controls_summary
 from cryosamu.report.cost_table import cost_table
 from cryosamu.report.drawing.slices import WHITE_PERCENTILE
 from cryosamu.report.entries import list_entries
+from cryosamu.report.frame import render_template, short_commit
 from cryosamu.report.inputs import Inputs
 from cryosamu.report.leakage_table import leakage_table
 from cryosamu.report.names import METRICS, metric_of, ordered
@@ -45,53 +41,20 @@ def write_report(inputs: Inputs, output: Path, title: str, note: str = "") -> No
 
 def render(inputs: Inputs, title: str, note: str = "") -> str:
     """Return the page's HTML. All text of the inputs is escaped; nothing is asked of a network."""
-    environment = Environment(
-        loader=PackageLoader("cryosamu.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     maps = map_articles(inputs)
-    page: str = environment.get_template("page.html").render(
-        **_frame(inputs, title, note),
+    return render_template(
+        "page.html",
+        title=title,
+        note=note,
+        made=_made(inputs),
+        with_views=any(article["view"] for article in maps),
         **_verdict(inputs),
         **_run(inputs),
         **_data(inputs),
         entries=maps,
         white=f"{WHITE_PERCENTILE:g}",
-        scripts=_scripts(any(article["view"] for article in maps)),
         **_definitions(inputs.evaluation),
     )
-    return page
-
-
-def _frame(inputs: Inputs, title: str, note: str) -> dict[str, Any]:
-    return {
-        "title": title,
-        "note": note,
-        "made": _made(inputs),
-        "style": Markup(_part("templates/style.css")),
-    }
-
-
-def _scripts(with_views: bool) -> list[dict[str, str]]:
-    """Return the page's scripts, each with the digest that alone lets it run."""
-    names = ["templates/sort.js"]
-    if with_views:
-        names += ["vendor/3Dmol-min.js"]
-        names += [f"templates/{name}.js" for name in ("surface", "view", "viewer", "cuts")]
-    scripts = []
-    for name in names:
-        text = _part(name)
-        # The digest covers all between the tags, the newline of the template included.
-        digest = hashlib.sha256(f"\n{text}".encode()).digest()
-        scripts.append({"text": Markup(text), "digest": base64.b64encode(digest).decode("ascii")})
-    return scripts
-
-
-def _part(name: str) -> str:
-    return (files("cryosamu.report") / name).read_text(encoding="utf-8")
 
 
 def _made(inputs: Inputs) -> str:
@@ -108,15 +71,8 @@ def _made(inputs: Inputs) -> str:
         named = [f"{counts.get(name, 0)} {name}" for name in ("train", "validation", "test")]
         parts.append(f"{len(inputs.split)} pairs ({', '.join(named)})")
     parts.append(f"cryosamu {software_versions().get('cryosamu', 'not installed')}")
-    parts.append(f"commit {_short(source_commit())}")
+    parts.append(f"commit {short_commit(source_commit())}")
     return " · ".join(parts)
-
-
-def _short(commit: str | None) -> str:
-    if commit is None:
-        return "not known"
-    name, changed, _ = commit.partition("+")
-    return f"{name[:10]}{' with changes' if changed else ''}"
 
 
 def _verdict(inputs: Inputs) -> dict[str, Any]:

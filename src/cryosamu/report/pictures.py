@@ -56,7 +56,7 @@ class PagePictures:
 
     deposited: PagePicture
     enhanced: PagePicture
-    model: PagePicture
+    model: PagePicture | None
     levels: tuple[str, str]
     enclosed: str
     molecule: str
@@ -76,20 +76,22 @@ def page_pictures(scene: Scene, name: str) -> PagePictures:
     """Draw the surfaces and slices of the entry `name`."""
     surfaces = draw_surfaces(scene, SURFACE_PIXELS)
     return PagePictures(
-        _picture(surfaces.deposited, f"Surface of the deposited map {name}"),
-        _picture(surfaces.enhanced, f"Surface of the enhanced map of {name}"),
-        _picture(surfaces.model, f"Backbone of the model of {name}"),
+        picture(surfaces.deposited, f"Surface of the deposited map {name}"),
+        picture(surfaces.enhanced, f"Surface of the enhanced map of {name}"),
+        None
+        if surfaces.model is None
+        else picture(surfaces.model, f"Backbone of the model of {name}"),
         (f"{surfaces.levels[0]:.3g}", f"{surfaces.levels[1]:.3g}"),
         f"{surfaces.enclosed:,.0f}",
-        f"{surfaces.molecule:,.0f}",
-        f"{surfaces.enclosed / surfaces.molecule:.0%}".replace("%", " %"),
+        f"{scene.molecule:,.0f}",
+        f"{surfaces.enclosed / scene.molecule:.0%}".replace("%", " %"),
         scale_bar(surfaces.extent),
         [
             SlicePictures(
                 row.axis,
-                _picture(row.deposited, f"Deposited map, cut across {row.axis}", _GREYS),
-                _picture(row.enhanced, f"Enhanced map, cut across {row.axis}", _GREYS),
-                _picture(row.difference, f"Difference, cut across {row.axis}", _GREYS),
+                picture(row.deposited, f"Deposited map, cut across {row.axis}", _GREYS),
+                picture(row.enhanced, f"Enhanced map, cut across {row.axis}", _GREYS),
+                picture(row.difference, f"Difference, cut across {row.axis}", _GREYS),
                 scale_bar(row.extent),
             )
             for row in draw_slices(scene, SLICE_PIXELS)
@@ -97,7 +99,8 @@ def page_pictures(scene: Scene, name: str) -> PagePictures:
     )
 
 
-def _picture(pixels: Pixels, alt: str, colours: int | None = None) -> PagePicture:
+def picture(pixels: Pixels, alt: str, colours: int | None = None) -> PagePicture:
+    """Return pixels as part of a page, with as many `colours` at most."""
     png = png_bytes(pixels) if colours is None else png_bytes(pixels, colours)
     return PagePicture(data_address(png), pixels.shape[0], alt)
 
@@ -108,6 +111,7 @@ def write_picture(deposited: Path, enhanced: Path, model: Path, output: Path) ->
     surfaces = draw_surfaces(scene, README_PIXELS, oversampling=2)
     width, height = 3 * README_PIXELS, README_PIXELS + _HEAD + _FOOT
     figure = Figure(figsize=(width / _DOTS, height / _DOTS), dpi=_DOTS)
+    assert surfaces.model is not None
     panels = (
         ("Deposited map", surfaces.deposited),
         ("Enhanced map", surfaces.enhanced),

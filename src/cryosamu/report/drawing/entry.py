@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import gemmi
@@ -49,17 +50,32 @@ class Scene:
     deposited, enhanced
         On the same grid.
     structure
-        The model, in the maps' frame.
+        The model, in the maps' frame; None where there is none.
     """
 
     deposited: Volume
     enhanced: Volume
-    structure: gemmi.Structure
+    structure: gemmi.Structure | None
+
+    @cached_property
+    def positions(self) -> NDArray[np.float64]:
+        """Where there is something, [points, 3] in Å, model frame.
+
+        Heavy atoms; without a model, the deposited map's voxels above Otsu's threshold.
+        """
+        return positions_of(self.deposited, self.structure)
+
+    @cached_property
+    def molecule(self) -> float:
+        """Volume of the molecule in Å³, from its mass; without a model, that of the voxels."""
+        if self.structure is not None:
+            return contour.molecular_volume(heavy_atoms(self.structure))
+        return len(self.positions) * float(np.prod(self.deposited.voxel_size))
 
     @property
-    def positions(self) -> NDArray[np.float64]:
-        """Heavy atoms [atoms, 3] in Å, model frame."""
-        return heavy_atoms(self.structure).positions
+    def drawn_share(self) -> float:
+        """Share of the molecule's volume that drawn surfaces enclose."""
+        return 1.0 if self.structure is None else contour.DRAWN_SHARE
 
 
 @dataclass(frozen=True)
@@ -69,23 +85,20 @@ class Surfaces:
     Attributes
     ----------
     deposited, enhanced, model
-        uint8 [pixels, pixels, 4].
+        uint8 [pixels, pixels, 4]; `model` is None where there is none.
     levels
         Contour level of the deposited and of the enhanced map, in their own units.
     enclosed
         Volume within either surface, Å³.
-    molecule
-        Volume of the whole molecule from its mass, Å³.
     extent
         Side of the pictures, Å.
     """
 
     deposited: Pixels
     enhanced: Pixels
-    model: Pixels
+    model: Pixels | None
     levels: tuple[float, float]
     enclosed: float
-    molecule: float
     extent: float
 
 
@@ -124,10 +137,10 @@ def read_scene(deposited: Path, enhanced: Path, model: Path) -> Scene:
     if not any(chain.observed.any() for chain in protein_chains(structure)):
         raise ModelError(f"{model}: holds no protein chain with a backbone to draw.")
     first = read_map(deposited)
-    box = _box_around(first, heavy_atoms(structure).positions)
+    box = box_around(first, positions_of(first, structure))
     if box is None:
         raise MapError(f"{model}: lies outside the map {deposited}; is it in the map's frame?")
-    grid, drawn = _grid(first), _cropped(first, box)
+    grid, drawn = _grid(first), cropped(first, box)
     del first  # Of two large maps one at a time is in memory.
     second = read_map(enhanced)
     if not _same_grid(grid, _grid(second)):
@@ -135,7 +148,17 @@ def read_scene(deposited: Path, enhanced: Path, model: Path) -> Scene:
             f"{enhanced}: is not on the grid of {deposited}; draw maps of the same grid, as "
             "`cryosamu enhance` writes them."
         )
-    return Scene(drawn, _cropped(second, box), structure)
+    return Scene(drawn, cropped(second, box), structure)
+
+
+def positions_of(volume: Volume, structure: gemmi.Structure | None) -> NDArray[np.float64]:
+    """Return the heavy atoms or, without a model, the voxels above Otsu's threshold, [n, 3] Å."""
+    from skimage.filters import threshold_otsu
+
+    if structure is not None:
+        return heavy_atoms(structure).positions
+    level = threshold_otsu(volume.data)  # type: ignore[no-untyped-call]
+    return volume.to_model_frame(np.argwhere(volume.data > level)[:, ::-1].astype(np.float64))
 
 
 _Grid = tuple[tuple[int, ...], tuple[float, ...], tuple[float, ...]]
@@ -153,7 +176,7 @@ def _same_grid(one: _Grid, other: _Grid) -> bool:
     )
 
 
-def _box_around(volume: Volume, positions: NDArray[np.float64]) -> tuple[slice, ...] | None:
+def box_around(volume: Volume, positions: NDArray[np.float64]) -> tuple[slice, ...] | None:
     """Return slices (z, y, x) of the map around the atoms, or None where there is nothing."""
     places = volume.to_grid(positions)
     reach = MARGIN / np.asarray(volume.voxel_size)
@@ -165,7 +188,8 @@ def _box_around(volume: Volume, positions: NDArray[np.float64]) -> tuple[slice, 
     return tuple(slice(int(a), int(b)) for a, b in zip(low[::-1], high[::-1], strict=True))
 
 
-def _cropped(volume: Volume, box: tuple[slice, ...]) -> Volume:
+def cropped(volume: Volume, box: tuple[slice, ...]) -> Volume:
+    """Return a part of a map, in its place; a copy."""
     corner = volume.to_model_frame(np.array([part.start for part in reversed(box)], float))
     data = volume.data[box].copy()
     return Volume(data, volume.voxel_size, (corner[0], corner[1], corner[2]))
@@ -180,9 +204,8 @@ def draw_surfaces(scene: Scene, pixels: int, oversampling: int = 1) -> Surfaces:
         Rays a pixel along each side; 2 smooths outlines.
     """
     camera = view_of(scene.positions, MARGIN / 2, pixels * oversampling)
-    molecule = contour.molecular_volume(heavy_atoms(scene.structure))
     levels, enclosed = contour.equal_volume_levels(
-        [scene.deposited, scene.enhanced], contour.DRAWN_SHARE * molecule
+        [scene.deposited, scene.enhanced], scene.drawn_share * scene.molecule
     )
     pictures = [
         shade(cast_rays(volume, level, camera), np.array([colour]), camera)
@@ -191,21 +214,19 @@ def draw_surfaces(scene: Scene, pixels: int, oversampling: int = 1) -> Surfaces:
             (scene.enhanced, levels[1], ENHANCED_COLOUR),
         )
     ]
-    pictures.append(_draw_model(scene, camera))
-    deposited, enhanced, model = (averaged(picture, oversampling) for picture in pictures)
+    model = None if scene.structure is None else _draw_model(scene.structure, camera)
     return Surfaces(
-        deposited,
-        enhanced,
-        model,
+        averaged(pictures[0], oversampling),
+        averaged(pictures[1], oversampling),
+        None if model is None else averaged(model, oversampling),
         (levels[0], levels[1]),
         enclosed,
-        molecule,
         camera.extent,
     )
 
 
-def _draw_model(scene: Scene, camera: Camera) -> Pixels:
-    chains = protein_chains(scene.structure)
+def _draw_model(structure: gemmi.Structure, camera: Camera) -> Pixels:
+    chains = protein_chains(structure)
     colours = [CHAIN_COLOURS[place % len(CHAIN_COLOURS)] for place in range(len(chains))]
     return shade(draw_tubes(backbone_pieces(chains), camera), np.array(colours), camera)
 

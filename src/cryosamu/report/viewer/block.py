@@ -63,6 +63,8 @@ def _frame(view: View) -> tuple[NDArray[np.float64], float]:
     """Return the corner and the step of the coordinates' own grid, Å."""
     places = np.concatenate([view.trace.backbone.reshape(-1, 3), view.trace.others])
     finite = places[np.isfinite(places).all(axis=1)].astype(np.float64)
+    if not len(finite):
+        return np.zeros(3), 0.001
     corner = np.floor(finite.min(axis=0))
     return corner, float(max(0.001, np.ceil((finite - corner).max() / (_MISSING - 1) * 1e4) / 1e4))
 

@@ -13,8 +13,7 @@ from cryosamu.errors import MapError
 from cryosamu.report.drawing.camera import Camera, view_of
 from cryosamu.report.drawing.entry import MARGIN, Scene
 from cryosamu.report.drawing.slices import BLACK_DEPTH, WHITE_PERCENTILE
-from cryosamu.structure import contour
-from cryosamu.structure.model import heavy_atoms, protein_chains
+from cryosamu.structure.model import protein_chains
 from cryosamu.volume.volume import FloatArray, Volume
 
 LONGEST_SIDE = 96
@@ -112,7 +111,7 @@ def build_view(scene: Scene) -> View:
         When a map has no positive density to contour.
     """
     deposited, enhanced = _coarsened(scene.deposited), _coarsened(scene.enhanced)
-    molecule = contour.molecular_volume(heavy_atoms(scene.structure))
+    molecule = scene.molecule
     shares = _available_shares([deposited, enhanced], molecule)
     counts = [share * molecule / float(np.prod(deposited.voxel_size)) for share in shares]
     camera = view_of(scene.positions, MARGIN / 2, 1)
@@ -123,7 +122,7 @@ def build_view(scene: Scene) -> View:
         _small(enhanced, counts),
         _trace(scene.structure),
         shares,
-        int(np.argmin(np.abs(np.array(shares) - contour.DRAWN_SHARE))),
+        int(np.argmin(np.abs(np.array(shares) - scene.drawn_share))),
         molecule,
         camera,
     )
@@ -179,7 +178,10 @@ def _level(falling: FloatArray, count: float) -> float:
     return float(falling[place - 1] + falling[place]) / 2
 
 
-def _trace(structure: gemmi.Structure) -> Trace:
+def _trace(structure: gemmi.Structure | None) -> Trace:
+    if structure is None:
+        nothing = np.zeros((0, 3), np.float32)
+        return Trace(nothing.reshape(0, 4, 3), np.zeros(0, np.int64), nothing, ())
     chains = protein_chains(structure)
     drawn = {chain.label_id for chain in chains}
     others = [
