@@ -47,7 +47,7 @@ READING_FACTOR, UNPACKED, CONSTANT = 5, 1032, 4 << 20
 WORKING_FACTOR, WORKING_CONSTANT = 8, 4 << 20
 """Preparing takes this many float32 grids, of the larger of map and working grid."""
 
-_BATCH = 250
+_BATCH = 2500
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from cryosamu.volume.grid import grid_shape, resample
 from cryosamu.volume.volume import FloatArray, Volume
 
 Kind = Literal[
-    "resolution", "size", "contrast", "masked", "sharpened", "hollow", "voxel_size", "fit"
+    "resolution", "size", "contrast", "masked", "sharpened", "hollow", "voxel_size", "fit", "place"
 ]
 
 MEANT_FOR = (4.0, 8.0)
@@ -31,6 +31,7 @@ _EQUAL_SHARE = 0.3
 _TAIL_RATIO = 1.5
 _OVERSHARPENED = 0.0
 _SMALLEST_EDGES = 4.0
+_APART_VOXELS = 0.5
 _HOLLOW_RATIO = 0.25
 _SCALES = np.linspace(0.9, 1.1, 21)
 _SCALE_OFF = 0.03
@@ -76,7 +77,7 @@ def check_input(
     if volume.data.min() == volume.data.max():
         return []
     thinned = _thinned(volume)
-    findings = [_contrast(thinned), _masked(thinned), _hollow(thinned)]
+    findings = [_place(volume), _contrast(thinned), _masked(thinned), _hollow(thinned)]
     if resolution is not None:
         findings += [
             _resolution(resolution),
@@ -100,6 +101,27 @@ def _middle(volume: Volume) -> Volume:
     edge = round(_ENOUGH_VOXELS ** (1 / 3))
     cut = tuple(slice(max((n - edge) // 2, 0), max((n + edge) // 2, edge)) for n in volume.shape)
     return Volume(np.ascontiguousarray(volume.data[cut]), volume.voxel_size)
+
+
+def _place(volume: Volume) -> Finding | None:
+    """Note a header whose origin words and nstart put the map in two places."""
+    if volume.frame is None or volume.origin != volume.frame.origin:
+        return None
+    start = dict(zip(volume.frame.axis_order, volume.frame.nstart, strict=True))
+    other = [start[axis] * size for axis, size in zip((1, 2, 3), volume.voxel_size, strict=True)]
+    apart = float((np.abs(np.subtract(volume.origin, other)) / volume.voxel_size).max())
+    if apart <= _APART_VOXELS:
+        return None
+    here, there = (
+        ", ".join(f"{length:.1f}" for length in place) for place in (volume.origin, other)
+    )
+    return Finding(
+        "place",
+        apart,
+        f"the header's origin places the map at {here} Å and its nstart at {there} Å: here, and in "
+        "ChimeraX as .mrc, the origin counts, in ChimeraX as .map and in gemmi nstart, so that a "
+        "model fitted in one may lie elsewhere in the other.",
+    )
 
 
 def _resolution(resolution: float) -> Finding | None:

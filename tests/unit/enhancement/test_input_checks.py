@@ -10,7 +10,7 @@ import pytest
 from cryosamu.enhancement.input_checks import Finding, check_input
 from cryosamu.structure.model import Atoms
 from cryosamu.volume.fourier import sharpen
-from cryosamu.volume.volume import Volume
+from cryosamu.volume.volume import FileFrame, Volume
 
 RESOLUTION = 5.0
 
@@ -42,6 +42,23 @@ def test_nothing_is_said_of_an_ordinary_map() -> None:
     volume, atoms = protein()
     assert check_input(volume, RESOLUTION, atoms) == []
     assert check_input(volume) == []
+
+
+def framed(nstart: tuple[int, int, int], origin: tuple[float, float, float], place) -> Volume:
+    """The protein in a file of axis order z, x, y; 48 voxels of 1.5 Å."""
+    frame = FileFrame((3, 1, 2), nstart, origin, (48, 48, 48), (72.0, 72.0, 72.0))
+    return replace(protein()[0], origin=place, frame=frame)
+
+
+def test_a_header_with_two_places_is_seen() -> None:
+    origin = (15.0, -30.0, 3.0)
+    [found] = check_input(framed((5, 10, -20), origin, origin))
+    assert found.kind == "place"
+    assert found.value == pytest.approx(3.0)  # z: 2 voxels by the origin, 5 by nstart
+    assert "15.0, -30.0, 3.0 Å" in found.sentence
+    assert "15.0, -30.0, 7.5 Å" in found.sentence
+    assert check_input(framed((2, 10, -20), origin, origin)) == []
+    assert check_input(framed((5, 10, -20), (0.0, 0.0, 0.0), (15.0, -30.0, 7.5))) == []
 
 
 def test_inverted_contrast_is_seen() -> None:
