@@ -136,7 +136,10 @@ def _misfit(volume: Volume, atoms: Atoms, resolution: float | None) -> _Misfit |
         return mirror
     if _above_chance(here, turned) >= _STANDS_OUT:
         return _moved(search.nearest)
-    pose = search.best()
+    there = RigidMotion.about(search.centre, np.eye(3), search.translation)
+    seen = _above_chance(search.likeness.roughly(there), turned) >= _STANDS_OUT
+    # A second climb costs a second, and from where nothing is to be seen leads nowhere.
+    pose = search.best() if seen else search.nearest
     if pose.significance >= _SIGNIFICANT and (
         _above_chance(pose.correlation_best, turned) >= _STANDS_OUT
     ):

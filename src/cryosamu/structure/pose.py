@@ -166,6 +166,13 @@ class PoseSearch:
         return self._pose(*((motion, deposited, best) if best > deposited
                             else (still, deposited, deposited)))  # fmt: skip
 
+    @cached_property
+    def translation(self) -> NDArray[np.float64]:
+        """The best of all translations without a turn: x, y, z in Å, in whole voxels."""
+        steps = _best_translation(self._searched.data, self._template)[::-1]
+        found: NDArray[np.float64] = steps * np.array(self._searched.voxel_size)
+        return found
+
     def best(self) -> Pose:
         """Return the best pose of all.
 
@@ -174,9 +181,7 @@ class PoseSearch:
         and turns. A turn is found as long as it leaves some likeness: those of 10° about the
         centre were (docs/alignment.md); a model upside down is not looked for.
         """
-        searched, template = self._searched, self._template
-        steps = _best_translation(searched.data, template)[::-1] * np.array(searched.voxel_size)
-        near = self.nearest
+        near, steps = self.nearest, self.translation
         # The best translation is often where the model lies; then one climb is enough.
         if float(np.linalg.norm(steps)) <= self._resolution / 2:
             return near
