@@ -66,7 +66,9 @@ def scene_of(
         name, fault = _name_in(folder, path)
         if fault is None:
             number[role] = len(number) + 1
-            lines.append(f'open "{name}"')
+            # By the names .map and .ccp4 ChimeraX would leave the origin words unread.
+            kind = "" if role == "model" else " format mrc"
+            lines.append(f'open "{name}"{kind}')
         elif role == "enhanced":
             raise CryosamuError(f"{path}: no scene can open it, as {fault}; {_ADVICE}")
         else:
