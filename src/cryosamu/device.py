@@ -30,3 +30,17 @@ def choose_device(name: str) -> torch.device:
             f"{torch.cuda.device_count()} CUDA devices, so ask for auto or cpu."
         )
     return torch.device(name)
+
+
+def choose_devices(names: str) -> list[torch.device]:
+    """Return the torch devices for one name, or for several with commas between.
+
+    Raises
+    ------
+    ConfigError
+        As `choose_device`, and when the devices are not all of one kind.
+    """
+    devices = [choose_device(name.strip()) for name in names.split(",")]
+    if len({device.type for device in devices}) > 1:
+        raise ConfigError(f"'{names}' names devices of different kinds; name one kind.")
+    return devices

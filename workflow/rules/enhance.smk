@@ -23,7 +23,13 @@ rule enhance_maps:
     params:
         config=CONFIG_FILE,
         maps=lambda wildcards: f"results/enhance/{wildcards.condition}/maps",
-        settings=settings_of("enhancement.window", "enhancement.margin"),
+        settings=settings_of(
+            "enhancement.window",
+            "enhancement.margin",
+            "enhancement.precision",
+            "enhancement.skip_solvent",
+            "enhancement.averaging",
+        ),
         code=stage_digest("enhance"),
     shell:
         "cryosamu evaluate method {wildcards.condition} --work {input.work}"

@@ -75,7 +75,13 @@ rule control_maps:
     params:
         config=CONFIG_FILE,
         maps="results/evaluate/maps",
-        settings=settings_of("enhancement.window", "enhancement.margin"),
+        settings=settings_of(
+            "enhancement.window",
+            "enhancement.margin",
+            "enhancement.precision",
+            "enhancement.skip_solvent",
+            "enhancement.averaging",
+        ),
         code=stage_digest("controls"),
     shell:
         "cryosamu evaluate controls --work {input.work} --checkpoint {input.checkpoint}"

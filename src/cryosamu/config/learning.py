@@ -165,12 +165,17 @@ class TrainingSettings(Section):
 class EnhancementSettings(Section):
     """How whole maps are enhanced."""
 
-    window: Annotated[int, Field(ge=32, le=512, multiple_of=8)] = 96
-    margin: Annotated[int, Field(ge=0, le=64, multiple_of=8)] = 24
+    window: Annotated[int, Field(ge=32, le=2048, multiple_of=8)] | None = None
+    margin: Annotated[int, Field(ge=0, le=64, multiple_of=8)] = 16
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    skip_solvent: bool = True
+    averaging: Literal[1, 4, 8, 24] = 1
+    batch: Annotated[int, Field(ge=1, le=1024)] | None = None
+    memory: Annotated[float, Field(gt=0)] | None = None
     device: str = "auto"
 
     @model_validator(mode="after")
     def _interior(self) -> EnhancementSettings:
-        if 2 * self.margin >= self.window:
+        if self.window is not None and 2 * self.margin >= self.window:
             raise ValueError(f"a margin of {self.margin} leaves nothing of a window {self.window}")
         return self

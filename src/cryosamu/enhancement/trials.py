@@ -49,8 +49,10 @@ def control_pairs(
     checkpoint = require_file(controlled.checkpoint or released_checkpoint(), "checkpoint")
     shared = {
         "checkpoint": sha256_of(checkpoint),
-        "window": controlled.enhancement.window,
-        "margin": controlled.enhancement.margin,
+        **controlled.enhancement.model_dump(
+            mode="json",
+            include={"window", "margin", "precision", "skip_solvent", "averaging"},
+        ),
         "code": stage_digest("controls"),
     }
     tasks = [

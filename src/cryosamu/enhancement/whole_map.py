@@ -3,30 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from cryosamu.config import EnhancementSettings
-from cryosamu.device import choose_device
-from cryosamu.errors import CheckpointError, ConfigError, CryosamuError
+from cryosamu.device import choose_devices
+from cryosamu.enhancement.inference import Told, chosen_precision
+from cryosamu.enhancement.passes import Passes
+from cryosamu.enhancement.solvent import Solvent, blended, find_solvent, solvent_outside
+from cryosamu.errors import CheckpointError
 from cryosamu.network.checkpoint import CheckpointHeader
 from cryosamu.network.interface import EnhancementNetwork
 from cryosamu.preparation import prepare_input
 from cryosamu.volume.grid import resample
-from cryosamu.volume.volume import FloatArray, Volume
-from cryosamu.volume.windows import (
-    Predictor,
-    WindowPlan,
-    plan_windows,
-    predict_in_windows,
-    smallest_window,
-)
+from cryosamu.volume.volume import Volume
 
 
 @dataclass(frozen=True)
@@ -37,15 +31,15 @@ class Enhanced:
     ----------
     volume
         On the grid, in the frame and in the units of the map that was given.
-    working
-        The same on the network's own grid, of about 1 Å, in the same box.
     record
         Plain JSON values: working grid, windows, structure, device; times under `seconds`.
+    working
+        The same on the network's grid of about 1 Å, in the map's units, before the way back.
     """
 
     volume: Volume
-    working: Volume
     record: dict[str, Any]
+    working: Volume
 
 
 def enhance(
@@ -57,13 +51,15 @@ def enhance(
     settings: EnhancementSettings | None = None,
     progress: bool = True,
     resolution: float | None = None,
+    mask: Volume | None = None,
+    announce: Callable[[str], None] | None = None,
 ) -> Enhanced:
     """Enhance a map.
 
     The map goes to the network's grid and scale as in training, through the network in one pass
-    where it fits the largest window and in overlapping windows where not, and back: the network's
-    answer is in units of the scale that the map was divided by, and band-limited interpolation in
-    the same box undoes the change of grid.
+    where memory allows and in overlapping windows where not, and back: the network's answer is in
+    units of the scale that the map was divided by, and band-limited interpolation in the same box
+    undoes the change of grid. Solvent is left out and given the network's answer to empty input.
 
     Parameters
     ----------
@@ -71,7 +67,7 @@ def enhance(
         The map as read from its file.
     network, header
         As `load_checkpoint` returns them. The network is moved to the device and made ready for
-        inference: it can be used again, not trained on.
+        inference: it can be used again, with the same precision, not trained on.
     tokens
         float [tokens, width], pooled structure embedding; None enhances from density alone.
     token_mask
@@ -82,6 +78,11 @@ def enhance(
         Shows a bar over the windows on a terminal's standard error.
     resolution
         As reported for the map, Å; used by networks that were trained to be told it.
+    mask
+        On the map's own grid, 1 inside: what lies outside is taken for solvent. None finds the
+        solvent by the map's noise, if the settings say so.
+    announce
+        Is told, before the work begins, the windows, seconds and memory that it will take.
 
     Raises
     ------
@@ -89,114 +90,51 @@ def enhance(
         When the map cannot be enhanced, the device is not there or its memory does not suffice.
     """
     settings = settings or EnhancementSettings()
-    device = choose_device(settings.device)
+    devices = choose_devices(settings.device)
     begun = time.perf_counter()
     prepared = prepare_input(volume, header.preparation)
-    plan = _plan(prepared.data.shape, network, settings)
+    solvent = _solvent(volume, prepared.grid.shape, settings, mask)
+    dtype = chosen_precision(settings.precision, devices[0], network)
+    told = Told(tokens, token_mask, resolution)
+    passes = Passes(network, devices, dtype, settings, told, solvent)
     ready = time.perf_counter()
-    with _reproducible(), _memory_error(device, settings):
-        network = network.to(device).for_inference()
-        answer = predict_in_windows(
-            prepared.data,
-            _predictor(network, device, tokens, token_mask, resolution),
-            plan,
-            smooth=not network.tile_consistent,
-            progress=progress,
-        )
+    answer = passes.answer(prepared.data, progress, announce)
+    if solvent is not None:
+        answer = blended(answer, passes.box, solvent, passes.empty)
     computed = time.perf_counter()
     if not np.isfinite(answer).all():
         raise CheckpointError("the network answered with NaN or infinite values; retrain it.")
-    working = prepared.grid.with_data(answer * np.float32(prepared.scale))
+    answer *= np.float32(prepared.scale)
+    working = prepared.grid.with_data(answer)
     enhanced = volume.with_data(resample(working, volume.shape).data)
     record = {
         "working_grid": {
-            "shape": list(plan.shape),
+            "shape": list(prepared.grid.shape),
             "voxel_size": list(prepared.grid.voxel_size),
             "scale": prepared.scale,
         },
-        "windows": {
-            "count": plan.count,
-            "shape": list(plan.window),
-            "passes_per_voxel": round(plan.passes_per_voxel, 4),
-            "margin": settings.margin,
-            "margin_for_equality": network.margin if network.tile_consistent else None,
-            "blended": not network.tile_consistent and plan.count > 1,
-        },
+        **passes.record,
         "structure_tokens": 0 if tokens is None else _real_tokens(tokens, token_mask),
-        "device": device.type,
+        "device": devices[0].type,
         "seconds": {
             "prepare": round(ready - begun, 3),
             "network": round(computed - ready, 3),
             "back": round(time.perf_counter() - computed, 3),
         },
     }
-    return Enhanced(enhanced, working, record)
+    return Enhanced(enhanced, record, working)
 
 
-def _plan(
-    shape: tuple[int, ...], network: EnhancementNetwork, settings: EnhancementSettings
-) -> WindowPlan:
-    nz, ny, nx = shape
-    needed = smallest_window(settings.margin, network.stride)
-    if settings.window < needed:
-        raise ConfigError(
-            f"'enhancement.window' is {settings.window}, and a margin of {settings.margin} with "
-            f"this network's stride of {network.stride} needs windows of {needed} or more."
-        )
-    return plan_windows((nz, ny, nx), settings.window, settings.margin, network.stride)
-
-
-def _predictor(
-    network: EnhancementNetwork,
-    device: torch.device,
-    tokens: Tensor | None,
-    token_mask: Tensor | None,
-    resolution: float | None,
-) -> Predictor:
-    """Return the network as a function of one window, its structure tokens already in place."""
-    placed = None if tokens is None else tokens.to(device, torch.float32)[None]
-    mask = None if tokens is None or token_mask is None else token_mask.to(device)[None]
-    known = None if resolution is None else torch.tensor([resolution], device=device)
-
-    def predict(window: FloatArray) -> FloatArray:
-        density = torch.from_numpy(np.ascontiguousarray(window)).to(device)[None, None]
-        answer: FloatArray = network(density, placed, mask, known)[0, 0].float().cpu().numpy()
-        return answer
-
-    return predict
+def _solvent(
+    volume: Volume,
+    shape: tuple[int, int, int],
+    settings: EnhancementSettings,
+    mask: Volume | None,
+) -> Solvent | None:
+    if mask is not None:
+        return solvent_outside(mask, shape)
+    return find_solvent(volume, shape) if settings.skip_solvent else None
 
 
 def _real_tokens(tokens: Tensor, token_mask: Tensor | None) -> int:
     return len(tokens) if token_mask is None else int(token_mask.sum())
-
-
-@contextmanager
-def _reproducible() -> Iterator[None]:
-    """Inference whose result depends on nothing but its input, on one kind of device."""
-    with (
-        torch.inference_mode(),
-        torch.backends.cudnn.flags(
-            enabled=True, benchmark=False, deterministic=True, allow_tf32=False
-        ),
-    ):
-        yield
-
-
-@contextmanager
-def _memory_error(device: torch.device, settings: EnhancementSettings) -> Iterator[None]:
-    """Turn the several ways in which torch runs out of memory into one sentence."""
-    try:
-        yield
-    except (RuntimeError, MemoryError) as error:
-        told = str(error).lower()
-        if isinstance(error, RuntimeError) and not (
-            isinstance(error, torch.OutOfMemoryError)
-            or "out of memory" in told
-            or "not enough memory" in told
-            or "can't allocate memory" in told
-        ):
-            raise
-        raise CryosamuError(
-            f"the memory of the device '{device}' does not suffice for windows of "
-            f"{settings.window}³ voxels; set 'enhancement.window' to a smaller multiple of 8."
-        ) from error

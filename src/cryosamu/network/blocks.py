@@ -29,7 +29,7 @@ class ChannelNorm(nn.Module):
     The constant keeps empty solvent, where all channels are near zero, from being amplified.
     """
 
-    _SMALL = 1e-4
+    SMALL = 1e-4
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -38,7 +38,7 @@ class ChannelNorm(nn.Module):
     def forward(self, voxels: Tensor) -> Tensor:
         """Return voxels [batch, channels, z, y, x], each voxel at unit root mean square."""
         mean_square = voxels.square().mean(dim=1, keepdim=True)
-        normed: Tensor = voxels * torch.rsqrt(mean_square + self._SMALL) * self.gain
+        normed: Tensor = voxels * torch.rsqrt(mean_square + self.SMALL) * self.gain
         return normed
 
 

@@ -9,8 +9,9 @@ from their edges, for any weights. Which of its forms is best was measured: docs
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from itertools import pairwise
-from typing import Self
+from typing import Self, cast
 
 import torch
 from torch import Tensor, nn
@@ -28,6 +29,7 @@ from cryosamu.network.blocks import (
     unfolded,
 )
 from cryosamu.network.interface import EnhancementNetwork
+from cryosamu.network.streamed import Parts
 
 
 class CompactNetwork(EnhancementNetwork):
@@ -71,6 +73,8 @@ class CompactNetwork(EnhancementNetwork):
         self.cube = 2 if settings.full_grid == "folded" else 1
         self.stride = self.cube * 2 ** len(steps)
         self.margin = -(-_reach(len(levels), settings) // self.stride) * self.stride
+        self.can_stream = settings.full_grid == "ends" and not smooth
+        self.streams = False
         self.condition = ResolutionCondition() if settings.resolution else None
         self.entry = nn.Conv3d(self.cube**3, levels[0], 3, padding=1)
         self.encoders = sides()
@@ -100,6 +104,8 @@ class CompactNetwork(EnhancementNetwork):
         """Return the enhanced density; see `EnhancementNetwork.forward`."""
         self.require_shape(density)
         condition = self._condition(density, resolution)
+        if self.streams:
+            return self._by_slabs(density, tokens, token_mask, condition)
         voxels = self.entry(folded(density, self.cube))
         skips = []
         for encoder, down in zip(self.encoders, self.down, strict=True):
@@ -113,12 +119,66 @@ class CompactNetwork(EnhancementNetwork):
             voxels = decoder(skips.pop() + up(voxels), condition)
         return self._enhanced(density, unfolded(self.head(voxels), self.cube))
 
-    def for_inference(self) -> Self:
-        """Fold the norms of fixed statistics; see `EnhancementNetwork.for_inference`."""
+    def for_inference(self, dtype: torch.dtype = torch.float32) -> Self:
+        """Fold norms of fixed statistics and compute by slabs; see `EnhancementNetwork`."""
         for module in self.eval().modules():
             if isinstance(module, ResidualBlock):
                 module.fold()
+        self.streams = self.can_stream
+        for module in self.modules():
+            if self.streams and isinstance(module, nn.Conv3d):
+                module.to(dtype)
+                module.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
         return self
+
+    def memory(self, dtype: torch.dtype) -> tuple[int, float]:
+        """Return the bytes of a pass, once and a voxel; see `EnhancementNetwork`.
+
+        By slabs: input and output, and each coarser grid's channels once. Else what the finest
+        grid holds at the pass's widest point. Measured: docs/enhancement_speed.md.
+        """
+        size = dtype.itemsize
+        if not self.can_stream:
+            return 200_000_000, 8 + 12.0 * self.entry.out_channels * 4
+        widths = [down.convolution.out_channels for down in self._parts(None, None).down]
+        coarser = sum(width * size / 8**depth for depth, width in enumerate(widths, start=1))
+        return 300_000_000, 8 + 1.1 * coarser
+
+    def _by_slabs(
+        self,
+        density: Tensor,
+        tokens: Tensor | None,
+        token_mask: Tensor | None,
+        condition: Tensor | None,
+    ) -> Tensor:
+        """Return what `forward` does, one example and a few planes at a time."""
+        result = torch.empty_like(density)
+        for example in range(len(density)):
+            this = slice(example, example + 1)
+            told, mask, known = (
+                None if one is None else one[this] for one in (tokens, token_mask, condition)
+            )
+            for planes, answer in self._parts(told, mask).answers(density[this], known):
+                result[this, :, planes] = self._enhanced(density[this, :, planes], answer)
+        return result
+
+    def _parts(self, tokens: Tensor | None, token_mask: Tensor | None) -> Parts:
+        """Return the layers as what computes by slabs takes them, the tokens in place."""
+        told = None
+        if tokens is not None:
+            told = partial(self.structure, tokens=tokens, token_mask=token_mask)
+        norm, _, last = self.head
+        return Parts(
+            self.entry,
+            cast("list[Down]", list(self.down)),
+            cast("list[Level]", list(self.encoders)),
+            self.bottleneck,
+            told,
+            cast("list[Up]", list(reversed(self.up))),
+            cast("list[Level]", list(reversed(self.decoders))),
+            norm,
+            cast("nn.Conv3d", last),
+        )
 
     def _condition(self, density: Tensor, resolution: Tensor | None) -> Tensor | None:
         if self.condition is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Self
 
+import torch
 from torch import Tensor, nn
 
 
@@ -55,12 +56,22 @@ class EnhancementNetwork(nn.Module, ABC):
             float [batch, 1, z, y, x], not limited to [0, 1].
         """
 
-    def for_inference(self) -> Self:
+    def for_inference(self, dtype: torch.dtype = torch.float32) -> Self:  # noqa: ARG002
         """Return this network, changed in place to how it runs fastest; it learns no more.
 
         Its answers stay the same within rounding.
+
+        Parameters
+        ----------
+        dtype
+            Of the arithmetic. A network that does not hold its weights in it is run under
+            autocast.
         """
         return self.eval()
+
+    def memory(self, dtype: torch.dtype) -> tuple[int, float]:  # noqa: ARG002
+        """Return the bytes that a pass takes at most: once, and for each voxel on top."""
+        return 200_000_000, 10_000.0
 
     def require_shape(self, density: Tensor) -> None:
         """Refuse an input that is not [batch, 1, z, y, x] with edges of whole strides.

@@ -1,4 +1,4 @@
-"""Cutting a volume into windows for a network and putting what comes back together.
+"""Which windows cover a volume for a network.
 
 A network of total stride s sees the same sampling lattice in every window whose origin is a
 multiple of s; away from the window's faces its output then does not depend on the window. So
@@ -9,18 +9,12 @@ or more from a face inside the volume is kept.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise, product
 
-import numpy as np
-from numpy.typing import NDArray
-from tqdm import tqdm
-
-from cryosamu.volume.volume import FloatArray
-
-Predictor = Callable[[FloatArray], FloatArray]
-Slices = tuple[slice, slice, slice]
+Spans = tuple["Span", "Span", "Span"]
+"""A window's, along z, y, x."""
 
 
 @dataclass(frozen=True)
@@ -81,9 +75,9 @@ class WindowPlan:
 
 
 def plan_windows(
-    shape: tuple[int, int, int], window: int, margin: int, stride: int = 1
+    shape: tuple[int, int, int], window: int, margin: int, stride: int = 1, workers: int = 1
 ) -> WindowPlan:
-    """Return the windows that compute the fewest voxels within a limit of window³ a window.
+    """Return the windows that are computed soonest within a limit of window³ voxels a window.
 
     What limits a window is memory, that is its volume and not its edge: a flat volume is cut
     along its long axes alone, and one that fits whole is not cut at all.
@@ -98,6 +92,8 @@ def plan_windows(
         Voxels at a window's inner faces of which nothing is kept.
     stride
         Windows begin at, and have edges of, multiples of this.
+    workers
+        How many windows are computed side by side: what counts is how long the last one takes.
 
     Raises
     ------
@@ -111,7 +107,12 @@ def plan_windows(
     z, y, x = (-(-length // stride) * stride for length in shape)
     choices = product(*(_axis_choices(length, margin, stride) for length in (z, y, x)))
     fitting = (choice for choice in choices if math.prod(edge for _, edge in choice) <= window**3)
-    best = min(fitting, key=lambda choice: (math.prod(n * edge for n, edge in choice), choice))
+
+    def cost(choice: tuple[tuple[int, int], ...]) -> tuple[int, tuple[tuple[int, int], ...]]:
+        turns = -(-math.prod(n for n, _ in choice) // workers)
+        return turns * math.prod(edge for _, edge in choice), choice
+
+    best = min(fitting, key=cost)
     spans_z, spans_y, spans_x = (
         _spans(length, count, edge, stride)
         for length, (count, edge) in zip((z, y, x), best, strict=True)
@@ -154,86 +155,3 @@ def _spans(length: int, count: int, edge: int, stride: int) -> tuple[Span, ...]:
         Span(start, start + edge, first, last)
         for start, (first, last) in zip(starts, pairwise(bounds), strict=True)
     )
-
-
-def predict_in_windows(
-    data: FloatArray,
-    predictor: Predictor,
-    plan: WindowPlan,
-    *,
-    smooth: bool = False,
-    progress: bool = False,
-) -> FloatArray:
-    """Apply `predictor` to every window of a volume and put the answers together.
-
-    Parameters
-    ----------
-    data
-        float32 [nz, ny, nx] of the plan's shape.
-    predictor
-        Maps float32 [z, y, x] to the same shape.
-    smooth
-        False writes each window's own part, without blending: exact where the predictor is
-        local to within the margin. True blends linearly over the overlaps, for networks whose
-        answer depends on the whole window, so that no seam shows; it is then an approximation.
-    progress
-        Shows a bar on a terminal's standard error.
-
-    Returns
-    -------
-    float32 [nz, ny, nx].
-
-    Raises
-    ------
-    ValueError
-        When the plan is for another shape.
-    """
-    if data.shape != plan.shape:
-        raise ValueError(f"a plan for {plan.shape} does not fit a volume of {data.shape}")
-    far = [(0, whole - length) for whole, length in zip(plan.padded, plan.shape, strict=True)]
-    padded = np.pad(data, far) if any(after for _, after in far) else data
-    result = np.zeros(plan.padded, np.float32)
-    weights = [_ramps(axis, length) for axis, length in zip(plan.spans, plan.padded, strict=True)]
-    windows = enumerate(plan.windows())
-    bar = tqdm(windows, total=plan.count, unit="window", disable=None if progress else True)
-    counts = [len(axis) for axis in plan.spans]
-    for number, spans in bar:
-        answer = predictor(padded[_seen(spans)])
-        if answer.shape != plan.window:
-            raise ValueError(f"the predictor turned {plan.window} into {answer.shape}")
-        if smooth:
-            places = np.unravel_index(number, counts)
-            z, y, x = (ramps[place] for ramps, place in zip(weights, places, strict=True))
-            result[_seen(spans)] += answer * z[:, None, None] * y[:, None] * x
-        else:
-            inner = tuple(slice(s.keep_start - s.start, s.keep_stop - s.start) for s in spans)
-            result[tuple(slice(s.keep_start, s.keep_stop) for s in spans)] = answer[inner]
-    nz, ny, nx = plan.shape
-    return np.ascontiguousarray(result[:nz, :ny, :nx])
-
-
-def _seen(spans: tuple[Span, Span, Span]) -> Slices:
-    z, y, x = (slice(span.start, span.stop) for span in spans)
-    return z, y, x
-
-
-def _ramps(spans: tuple[Span, ...], length: int) -> list[NDArray[np.float32]]:
-    """Return one weight [edge] a span: linear over the overlaps, with sum 1 at every voxel."""
-    ramps = []
-    for place, span in enumerate(spans):
-        centres = np.arange(span.start, span.stop) + 0.5
-        ramp = np.ones(span.stop - span.start)
-        if place > 0:
-            overlap = spans[place - 1].stop - span.start
-            ramp = np.minimum(ramp, (centres - span.start) / max(overlap, 1))
-        if place < len(spans) - 1:
-            overlap = span.stop - spans[place + 1].start
-            ramp = np.minimum(ramp, (span.stop - centres) / max(overlap, 1))
-        ramps.append(ramp)
-    total = np.zeros(length)
-    for span, ramp in zip(spans, ramps, strict=True):
-        total[span.start : span.stop] += ramp
-    return [
-        (ramp / total[span.start : span.stop]).astype(np.float32)
-        for span, ramp in zip(spans, ramps, strict=True)
-    ]

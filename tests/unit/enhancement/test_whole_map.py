@@ -188,7 +188,7 @@ def test_the_network_keeps_no_gradient_and_is_in_evaluation_mode():
 
 def test_real_lack_of_memory_is_one_sentence():
     network = Known(lambda density: density + torch.empty(2**50)[0])
-    with pytest.raises(CryosamuError, match=r"memory of the device 'cpu'.*enhancement\.window"):
+    with pytest.raises(CryosamuError, match=r"memory does not suffice.*enhancement\.margin"):
         enhance(noise((16, 16, 16)), network, header_of(), settings=CPU)
 
 

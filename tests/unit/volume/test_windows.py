@@ -6,7 +6,8 @@ import scipy.ndimage
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cryosamu.volume.windows import plan_windows, predict_in_windows, smallest_window
+from cryosamu.volume.windowed import predict_in_windows
+from cryosamu.volume.windows import plan_windows, smallest_window
 
 shapes = st.tuples(*[st.integers(1, 40)] * 3)
 
@@ -55,11 +56,12 @@ def test_smooth_blending_of_an_identity_gives_back_the_volume(case):
     plan, *_ = case
     data = volume_of(plan.shape)
     blended = predict_in_windows(data, np.copy, plan, smooth=True)
-    assert np.abs(blended - data).max() < 1e-5
+    # Rounding alone: a voxel may be the sum of hundreds of windows.
+    assert np.abs(blended - data).max() < 5e-5
 
 
 def mean_of_neighbours(block):
-    return scipy.ndimage.uniform_filter(block, 3, mode="constant")
+    return scipy.ndimage.uniform_filter(block, 3, mode="constant", axes=(-3, -2, -1))
 
 
 @given(plans(least_margin=1))
@@ -85,9 +87,9 @@ def test_without_a_margin_the_seams_of_a_local_predictor_show():
 
 def coarse_blocks(block):
     """Every voxel becomes its 4³ block's mean: local, but tied to a lattice of stride 4."""
-    z, y, x = (n // 4 for n in block.shape)
-    means = block.reshape(z, 4, y, 4, x, 4).mean(axis=(1, 3, 5))
-    return np.repeat(np.repeat(np.repeat(means, 4, 0), 4, 1), 4, 2)
+    *windows, z, y, x = block.shape
+    means = block.reshape(*windows, z // 4, 4, y // 4, 4, x // 4, 4).mean(axis=(-5, -3, -1))
+    return np.repeat(np.repeat(np.repeat(means, 4, -3), 4, -2), 4, -1)
 
 
 @given(shapes, st.sampled_from([4, 8]))
@@ -142,4 +144,4 @@ def test_shapes_that_do_not_belong_together_are_named():
     with pytest.raises(ValueError, match=r"\(20, 20, 20\).*\(20, 20, 21\)"):
         predict_in_windows(np.zeros((20, 20, 21), np.float32), np.copy, plan)
     with pytest.raises(ValueError, match="the predictor turned"):
-        predict_in_windows(np.zeros((20, 20, 20), np.float32), lambda block: block[1:], plan)
+        predict_in_windows(np.zeros((20, 20, 20), np.float32), lambda block: block[:, 1:], plan)

@@ -1,0 +1,139 @@
+"""What enhancing a map will take, said before it begins."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from cryosamu.volume.volume import FloatArray
+from cryosamu.volume.windowed import Predictor
+from cryosamu.volume.windows import WindowPlan
+
+_PROBES = (32, 64)
+"""Edges of the windows that are timed: the larger one where the smaller is over too soon."""
+
+_LONG_ENOUGH = 0.05
+"""Seconds."""
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What the network's part will take.
+
+    Attributes
+    ----------
+    windows
+        To be computed, over all rotations.
+    of
+        Windows there would be without skipping solvent.
+    window
+        Shape (nz, ny, nx) of each.
+    voxels
+        That the network will see, over all windows and rotations.
+    seconds
+        By a timed probe on this device.
+    memory
+        Bytes of the device at once.
+    device, precision
+        By name.
+    """
+
+    windows: int
+    of: int
+    window: tuple[int, int, int]
+    voxels: int
+    seconds: float
+    memory: int
+    device: str
+    precision: str
+
+    @property
+    def sentence(self) -> str:
+        """One plain sentence."""
+        shape = " x ".join(map(str, self.window))
+        skipped = f" ({self.of - self.windows} more are solvent)" if self.of > self.windows else ""
+        plural = "s" if self.windows != 1 else ""
+        return (
+            f"{self.windows} window{plural} of {shape} voxels{skipped} on {self.device} in "
+            f"{self.precision}: about {duration(self.seconds)} and {self.memory / 1e9:.1f} GB."
+        )
+
+
+def duration(seconds: float) -> str:
+    """Return seconds in words, to two digits."""
+    if seconds < 90:
+        return f"{max(seconds, 0.1):.2g} s" if seconds < 10 else f"{seconds:.0f} s"
+    minutes = seconds / 60
+    return f"{minutes:.0f} min" if minutes < 90 else f"{minutes / 60:.1f} h"
+
+
+def seconds_a_voxel(predictor: Predictor, data: FloatArray, stride: int) -> float:
+    """Return the wall time a voxel of a window from the middle of a volume, once warmed up.
+
+    Parameters
+    ----------
+    data
+        float32 [nz, ny, nx].
+    stride
+        Edges of windows are multiples of this.
+    """
+    a_voxel = 0.0
+    for edge in _PROBES:
+        window = _middle(data, -(-edge // stride) * stride)
+        predictor(window)
+        begun = time.perf_counter()
+        predictor(window)
+        took = time.perf_counter() - begun
+        a_voxel = took / window.size
+        if took >= _LONG_ENOUGH or min(data.shape) < _PROBES[-1]:
+            break
+    return a_voxel
+
+
+def _middle(data: FloatArray, edge: int) -> FloatArray:
+    """Return one window [1, edge, edge, edge] about the middle, with zeros where data end."""
+    window = np.zeros((1, edge, edge, edge), np.float32)
+    seen = tuple(slice(max((n - edge) // 2, 0), (n - edge) // 2 + edge) for n in data.shape)
+    seen = tuple(
+        slice(cut.start, cut.start + min(n, edge)) for cut, n in zip(seen, data.shape, strict=True)
+    )
+    part = data[seen]
+    z, y, x = part.shape
+    window[0, :z, :y, :x] = part
+    return window
+
+
+def forecast_of(
+    plan: WindowPlan,
+    windows: int,
+    a_voxel: float,
+    memory: int,
+    *,
+    rotations: int,
+    workers: int,
+    device: str,
+    precision: str,
+) -> Forecast:
+    """Return the forecast of computing `windows` of a plan's windows.
+
+    Parameters
+    ----------
+    a_voxel
+        Seconds.
+    workers
+        Devices that share the windows.
+    """
+    each = int(np.prod(plan.window))
+    turns = -(-windows // workers)
+    return Forecast(
+        windows * rotations,
+        plan.count * rotations,
+        plan.window,
+        windows * rotations * each,
+        turns * rotations * each * a_voxel,
+        memory,
+        device,
+        precision,
+    )

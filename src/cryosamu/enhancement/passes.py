@@ -1,0 +1,158 @@
+"""What of a volume goes through the network: its box, its windows, its rotations."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from cryosamu.config import EnhancementSettings
+from cryosamu.enhancement.forecast import Forecast, forecast_of, seconds_a_voxel
+from cryosamu.enhancement.inference import (
+    DevicePredictor,
+    Limits,
+    Told,
+    limits_of,
+    planned,
+    predicted,
+)
+from cryosamu.enhancement.memory import allowed_memory
+from cryosamu.enhancement.rotations import rotated, rotated_back, rotations
+from cryosamu.enhancement.solvent import Solvent
+from cryosamu.network.interface import EnhancementNetwork
+from cryosamu.volume.volume import FloatArray
+from cryosamu.volume.windowed import windows_to_compute
+from cryosamu.volume.windows import smallest_window
+
+
+class Passes:
+    """The network's part of enhancing one map.
+
+    Parameters
+    ----------
+    network
+        Moved to the first device and made ready for inference there.
+    solvent
+        What need not be computed; None where all is.
+
+    Attributes
+    ----------
+    box
+        What of the volume is computed; known once `answer` was called, as is `record`.
+    record
+        Plain JSON values: windows, solvent, precision, averaging.
+    """
+
+    def __init__(
+        self,
+        network: EnhancementNetwork,
+        devices: Sequence[torch.device],
+        dtype: torch.dtype,
+        settings: EnhancementSettings,
+        told: Told,
+        solvent: Solvent | None,
+    ) -> None:
+        self.network, self.devices, self.dtype = network, devices, dtype
+        self.settings, self.solvent = settings, solvent
+        placed = {devices[0]: network.to(devices[0]).for_inference(dtype)}
+        for device in devices[1:]:
+            if device not in placed:
+                placed[device] = copy.deepcopy(network).to(device)
+        self.predictors = [DevicePredictor(placed[one], one, dtype, told) for one in devices]
+        self.box = (slice(None), slice(None), slice(None))
+        self.record: dict[str, Any] = {}
+
+    def answer(
+        self, data: FloatArray, progress: bool, announce: Callable[[str], None] | None
+    ) -> FloatArray:
+        """Return the network's answer to the box, float32 [z, y, x]: a mean over rotations.
+
+        Parameters
+        ----------
+        data
+            float32 [nz, ny, nx], the whole volume.
+        announce
+            Is told the forecast first.
+        """
+        wanted: NDArray[np.bool_] | None = None
+        if self.solvent is not None:
+            z, y, x = self.box = self.solvent.box(self.settings.margin, self.network.stride)
+            wanted = self.solvent.plane_weights(z)[:, y, x] > 0
+        seen = data[self.box]
+        turns = rotations(self.settings.averaging)
+        limits = self._limits(seen)
+        if announce is not None:
+            announce(self._forecast(seen, limits, wanted, len(turns)).sentence)
+        total = np.zeros((), np.float32)
+        for turn in turns:
+            made, plan = predicted(
+                np.ascontiguousarray(rotated(seen, turn)), self.network, self.predictors,
+                self.settings, limits, None if wanted is None else rotated(wanted, turn), progress,
+            )  # fmt: skip
+            back = rotated_back(made, turn)
+            total = back if turn == turns[0] else total + back
+        todo = windows_to_compute(plan, None if wanted is None else rotated(wanted, turn))
+        blended = not self.network.tile_consistent and plan.count > 1
+        self.record = {
+            "windows": {
+                "count": len(todo),
+                "without_solvent_skipping": plan.count,
+                "shape": list(plan.window),
+                "passes_per_voxel": round(len(todo) * math.prod(plan.window) / data.size, 4),
+                "margin": self.settings.margin,
+                "margin_for_equality": self.network.margin if not blended else None,
+                "blended": blended,
+            },
+            "solvent": self._solvent_record(seen.shape),
+            "precision": str(self.dtype).removeprefix("torch."),
+            "averaging": len(turns),
+        }
+        return total if len(turns) == 1 else total / np.float32(len(turns))
+
+    @cached_property
+    def empty(self) -> float:
+        """The network's answer to a volume without any density, far from its faces."""
+        edge = smallest_window(self.network.margin, self.network.stride)
+        found = self.predictors[0](np.zeros((1, edge, edge, edge), np.float32))
+        return float(found[0, edge // 2, edge // 2, edge // 2])
+
+    def _limits(self, seen: FloatArray) -> Limits:
+        nz, ny, nx = seen.shape
+        free = allowed_memory(self.settings, self.devices[0])
+        return limits_of((nz, ny, nx), self.network, self.settings, self.devices, self.dtype, free)
+
+    def _forecast(
+        self,
+        seen: FloatArray,
+        limits: Limits,
+        wanted: NDArray[np.bool_] | None,
+        turns: int,
+    ) -> Forecast:
+        nz, ny, nx = seen.shape
+        plan = planned((nz, ny, nx), self.network, self.settings, limits)
+        fixed, each = self.network.memory(self.dtype)
+        return forecast_of(
+            plan,
+            len(windows_to_compute(plan, wanted)),
+            seconds_a_voxel(self.predictors[0], seen, self.network.stride),
+            round(fixed + each * limits.batch * math.prod(plan.window)),
+            rotations=turns,
+            workers=len(self.devices),
+            device=", ".join(map(str, self.devices)),
+            precision=str(self.dtype).removeprefix("torch."),
+        )
+
+    def _solvent_record(self, seen: tuple[int, ...]) -> dict[str, Any] | None:
+        if self.solvent is None:
+            return None
+        return {
+            "told_by": self.solvent.source,
+            "kept": round(self.solvent.kept, 4),
+            "box": list(seen),
+        }

@@ -1,0 +1,227 @@
+"""Where a map holds nothing but solvent, by its own noise, so that no network need look there.
+
+The noise is that of the outermost part of the box that is not constant (outside a mask, maps are),
+and is believed only where it looks like noise: symmetric, without far outliers, far below the
+map's peaks. Density is positive and its tail long, so that a map without solvent, or one masked
+tightly, fails this and only its constant part is left out. What stands out of the noise, in
+single voxels or in means over 4 Å, is kept with 12 Å around it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.ndimage import distance_transform_edt
+from torch.nn import functional as F
+
+from cryosamu.volume.volume import FloatArray, Volume
+
+BLOCK = 4
+"""Edge in voxels of the working grid, about Å, of the blocks that are kept or left out."""
+
+SURROUNDINGS = 12.0
+"""Å around what stands out that are kept whole."""
+
+RAMP = 12.0
+"""Å over which the network's answer then passes into that to empty input."""
+
+VOXEL_SIGMAS = 5.0
+"""Of the noise, above which a voxel stands out. Recommended contours are higher."""
+
+MEAN_SIGMAS = 5.0
+"""Of the noise of block means, above which a mean over a block does."""
+
+INSIDE_MASK = 0.1
+"""Value from which a voxel of a given mask is inside; a mask's soft edge is kept."""
+
+_OUTER_SHARE = 0.25
+_LEAST_OUTER_BLOCKS = 64
+_MOST_ASYMMETRY = 0.1
+_MOST_OUTLIERS = 1e-4
+_LEAST_CONTRAST = 8.0
+
+
+@dataclass(frozen=True)
+class Solvent:
+    """Where the network's answer counts.
+
+    Attributes
+    ----------
+    weights
+        float32 [blocks of z, y, x]: 1 where it counts, 0 where the answer to empty input stands.
+    shape
+        (nz, ny, nx) of the working grid that the blocks lie on.
+    source
+        `noise`, `constant` or `mask`: what told the solvent.
+    """
+
+    weights: FloatArray
+    shape: tuple[int, int, int]
+    source: str
+
+    @property
+    def kept(self) -> float:
+        """Share of the blocks that count at all."""
+        return float((self.weights > 0).mean())
+
+    def box(self, margin: int, stride: int) -> tuple[slice, slice, slice]:
+        """Return what has to be computed: what counts, with a margin, from stride to stride."""
+        slices = []
+        for axis, length in enumerate(self.shape):
+            others = tuple(other for other in range(3) if other != axis)
+            places = np.flatnonzero((self.weights > 0).any(axis=others))
+            # Between block centres weights are interpolated: one block more on either side.
+            first = max((int(places[0]) - 1) * BLOCK - margin, 0) // stride * stride
+            last = -(-((int(places[-1]) + 2) * BLOCK + margin) // stride) * stride
+            slices.append(slice(first, min(last, length)))
+        z, y, x = slices
+        return z, y, x
+
+    def plane_weights(self, planes: slice) -> FloatArray:
+        """Return the weights of some planes of the working grid, float32 [z, ny, nx]."""
+        z, y, x = (
+            _interpolation(length, blocks)
+            for length, blocks in zip(self.shape, self.weights.shape, strict=True)
+        )
+        across: FloatArray = np.tensordot(z[planes], self.weights, axes=1)
+        return np.asarray((y @ across) @ x.T, np.float32)
+
+
+def _interpolation(length: int, blocks: int) -> FloatArray:
+    """Return the [length, blocks] matrix of linear interpolation between block centres."""
+    place = np.clip((np.arange(length) + 0.5) / BLOCK - 0.5, 0, blocks - 1)
+    first = np.minimum(place.astype(int), max(blocks - 2, 0))
+    matrix = np.zeros((length, blocks), np.float32)
+    matrix[np.arange(length), first] = 1 - (place - first)
+    if blocks > 1:
+        matrix[np.arange(length), first + 1] = place - first
+    return matrix
+
+
+def find_solvent(volume: Volume, shape: tuple[int, int, int]) -> Solvent | None:
+    """Return where a map holds solvent alone; None where nowhere or where that cannot be told.
+
+    Parameters
+    ----------
+    volume
+        As read: resampling would make noise of exact constants.
+    shape
+        (nz, ny, nx) of the working grid in the same box.
+    """
+    highest, means, live = _blocks_of(volume)
+    noise = _noise(volume, means, live)
+    source = "constant"
+    occupied = live
+    if noise is not None:
+        middle, sigma, of_means = noise
+        source = "noise"
+        occupied = live & (
+            (highest > middle + VOXEL_SIGMAS * sigma) | (means > middle + MEAN_SIGMAS * of_means)
+        )
+    return _around(occupied, shape, source)
+
+
+def solvent_outside(mask: Volume, shape: tuple[int, int, int]) -> Solvent | None:
+    """Return what lies outside a mask on the map's own grid; None where nothing does."""
+    highest, _, _ = _blocks_of(mask)
+    return _around(highest >= INSIDE_MASK, shape, "mask")
+
+
+def _around(
+    occupied: NDArray[np.bool_], shape: tuple[int, int, int], source: str
+) -> Solvent | None:
+    if not occupied.any():
+        return None
+    counts = [-(-length // BLOCK) for length in shape]
+    places = [
+        # The blocks of either grid divide the same box; roundings lie within the surroundings.
+        np.minimum((np.arange(count) + 0.5) / count * own, own - 1).astype(int)
+        for count, own in zip(counts, occupied.shape, strict=True)
+    ]
+    distance = BLOCK * distance_transform_edt(~occupied[np.ix_(*places)])
+    weights = np.clip((SURROUNDINGS + RAMP - distance) / RAMP, 0, 1).astype(np.float32)
+    return None if (weights == 1).all() else Solvent(weights, shape, source)
+
+
+def _blocks_of(volume: Volume) -> tuple[FloatArray, FloatArray, NDArray[np.bool_]]:
+    """Return each block's highest voxel, its mean, and whether any voxel is not the background.
+
+    Blocks have edges of about 4 Å. The background is the value at most of the box's corners.
+    """
+    x, y, z = (max(round(BLOCK / size), 1) for size in volume.voxel_size)
+    data = torch.from_numpy(volume.data)[None, None]
+    edges = (z, y, x)
+    highest = F.max_pool3d(data, edges, ceil_mode=True)[0, 0].numpy()
+    lowest = -F.max_pool3d(-data, edges, ceil_mode=True)[0, 0].numpy()
+    means = F.avg_pool3d(data, edges, ceil_mode=True, count_include_pad=False)[0, 0].numpy()
+    corners = volume.data[:: volume.shape[0] - 1 or 1, :: volume.shape[1] - 1 or 1]
+    values, counts = np.unique(corners[:, :, :: volume.shape[2] - 1 or 1], return_counts=True)
+    background = values[counts.argmax()]
+    return highest, means, (highest != background) | (lowest != background)
+
+
+def _noise(
+    volume: Volume, means: FloatArray, live: NDArray[np.bool_]
+) -> tuple[float, float, float] | None:
+    """Return the noise's median, its sigma, and that of block means; None where there is none."""
+    outer = _outermost(live)
+    if outer is None:
+        return None
+    z, y, x = (max(round(BLOCK / size), 1) for size in reversed(volume.voxel_size))
+    corner = np.argwhere(outer) * (z, y, x)
+    inside = np.indices((z, y, x)).reshape(3, -1).T
+    places = (corner[:, None] + inside).reshape(-1, 3)
+    places = places[(places < volume.shape).all(axis=1)]
+    values = volume.data[tuple(places.T)].astype(np.float64)
+    middle, sigma = _robust(values)
+    peak = float(np.percentile(volume.data[:: max(z // 2, 1)], 99.9))
+    if (
+        sigma == 0
+        or abs(values.mean() - middle) > _MOST_ASYMMETRY * sigma
+        or (values > middle + VOXEL_SIGMAS * sigma).mean() > _MOST_OUTLIERS
+        or peak < middle + _LEAST_CONTRAST * sigma
+    ):
+        return None
+    _, of_means = _robust(means[outer].astype(np.float64))
+    return middle, sigma, of_means
+
+
+def _outermost(live: NDArray[np.bool_]) -> NDArray[np.bool_] | None:
+    """Return the quarter of the live blocks that is farthest from the box's middle."""
+    radius = np.zeros(live.shape)
+    for axis, length in enumerate(live.shape):
+        line = (np.arange(length) + 0.5) / length - 0.5
+        radius += np.expand_dims(line**2, [other for other in range(3) if other != axis])
+    if live.sum() * _OUTER_SHARE < _LEAST_OUTER_BLOCKS:
+        return None
+    outer: NDArray[np.bool_] = live & (radius >= np.quantile(radius[live], 1 - _OUTER_SHARE))
+    return outer
+
+
+def _robust(values: NDArray[np.float64]) -> tuple[float, float]:
+    middle = float(np.median(values))
+    return middle, 1.4826 * float(np.median(np.abs(values - middle)))
+
+
+def blended(
+    answer: FloatArray, box: tuple[slice, slice, slice], solvent: Solvent, empty: float
+) -> FloatArray:
+    """Return a volume with the answer where it counts and `empty` elsewhere, no step between.
+
+    Parameters
+    ----------
+    answer
+        float32 in the box's shape; changed in place.
+    """
+    result = np.full(solvent.shape, empty, np.float32)
+    z, y, x = box
+    for first in range(0, len(answer), 16):
+        part = answer[first : first + 16]
+        planes = slice(z.start + first, z.start + first + len(part))
+        part -= np.float32(empty)
+        part *= solvent.plane_weights(planes)[:, y, x]
+        result[planes, y, x] += part
+    return result
