@@ -38,13 +38,18 @@ class TrainingSummary:
         EMDB ids.
     lineage
         The checkpoints that this one continues, oldest first: `checkpoint` (SHA-256), `steps`,
-        `training_pairs` (number) and `learnt` (names of pairs and structures) of each.
+        `best_step`, `computed_on`, `metrics`, `training_pairs` (number) and `learnt` (names of
+        pairs and structures) of each; older ones lack some.
     metrics
         Values on validation at `best_step`.
     structures
         Where maps were simulated from structures: the files' SHA-256, the names of the structures
         learnt from and validated on, those left out with their reasons, and the evaluated models
         that they were compared with.
+    computed_on
+        `device` (`cpu`, or the model of the GPU) and `precision` of the run's steps: several where
+        it went on elsewhere, empty where not recorded. How long they took is no part of it, since
+        the same run gives the same bytes.
     """
 
     steps: int
@@ -56,6 +61,7 @@ class TrainingSummary:
     lineage: tuple[dict[str, Any], ...] = ()
     metrics: dict[str, float] = field(default_factory=dict)
     structures: dict[str, Any] = field(default_factory=dict)
+    computed_on: tuple[dict[str, str], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -132,6 +132,9 @@ def _ancestor(digest: str, header: CheckpointHeader) -> dict[str, Any]:
     return {
         "checkpoint": digest,
         "steps": header.training.steps,
+        "best_step": header.training.best_step,
+        "computed_on": list(header.training.computed_on),
+        "metrics": header.training.metrics,
         "training_pairs": len(header.training.training_pairs),
         "learnt": sorted(_learnt(header)),
     }

@@ -24,6 +24,13 @@ class Precision:
     device: torch.device
     lower: torch.dtype | None
 
+    def record(self) -> dict[str, str]:
+        """Return the names of the device and of the numbers, as a checkpoint's header has them."""
+        cuda = self.device.type == "cuda"
+        name = torch.cuda.get_device_name(self.device) if cuda else self.device.type
+        lower = "float32" if self.lower is None else str(self.lower).removeprefix("torch.")
+        return {"device": name, "precision": lower}
+
     def autocast(self) -> AbstractContextManager[object]:
         """Return the context of the network's forward pass."""
         if self.lower is None:

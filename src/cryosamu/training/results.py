@@ -117,6 +117,7 @@ def write_results(
             validation_pairs=tuple(pair.emdb_id for pair in data.validation),
             lineage=tuple(state.lineage),
             metrics=state.best_metrics,
+            computed_on=tuple(state.computed_on),
             structures={} if data.simulated is None else data.simulated.record(),
         ),
         provenance=provenance_record(settings_of_run, {}, training.seed),

@@ -52,6 +52,8 @@ class TrainingState:
         What the run continues; see `TrainingSummary.lineage`.
     former
         EMDB ids of the validation pairs by which the continued checkpoint was chosen.
+    computed_on
+        As `TrainingSummary.computed_on`.
     step
         Steps done.
     losses, norms
@@ -80,6 +82,7 @@ class TrainingState:
     steps: int
     lineage: list[dict[str, Any]]
     former: list[str]
+    computed_on: list[dict[str, str]]
     step: int = 0
     losses: list[float] = field(default_factory=list)
     norms: list[float] = field(default_factory=list)
@@ -146,19 +149,20 @@ def fresh_state(
     former: list[str],
 ) -> TrainingState:
     """Return the state before the first step of a network with the given weights."""
-    device = next(network.parameters()).device
+    precision = choose_precision(settings.precision, next(network.parameters()).device)
     return TrainingState(
         buffers=_buffers(network),
         network=network.train(),
         optimizer=AdamW(
             network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
         ),
-        scaler=choose_precision(settings.precision, device).scaler(),
+        scaler=precision.scaler(),
         average=deepcopy(network).eval() if settings.averaging else None,
         schedule=Schedule(settings, steps),
         steps=steps,
         lineage=lineage,
         former=former,
+        computed_on=[precision.record()],
     )
 
 
@@ -185,6 +189,7 @@ def _content(state: TrainingState) -> tuple[dict[str, Tensor], dict[str, Any]]:
         "steps": state.steps,
         "lineage": state.lineage,
         "former": state.former,
+        "computed_on": state.computed_on,
         "step": state.step,
         "losses": state.losses,
         "norms": state.norms,
@@ -218,6 +223,8 @@ def load_state(
         # Empty where the run was on a device without float16, or goes on there.
         if header["scaler"] and state.scaler.is_enabled():
             state.scaler.load_state_dict(header["scaler"])
+        here = [one for one in state.computed_on if one not in header["computed_on"]]
+        state.computed_on = header["computed_on"] + here
         state.step, state.losses = header["step"], header["losses"]
         state.norms, state.seconds = header["norms"], header["seconds"]
         state.pace = [(row[0], row[1], row[2]) for row in header["pace"]]

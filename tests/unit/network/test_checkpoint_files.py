@@ -249,3 +249,13 @@ def test_nothing_is_left_when_writing_fails(tmp_path, network):
     with pytest.raises(Exception, match="serialize"):
         save_checkpoint(tmp_path / "checkpoint.safetensors", network, broken)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_checkpoints_of_before_are_read_as_not_telling_what_they_lack(path):
+    def without(header):
+        del header["training"]["computed_on"], header["training"]["structures"]
+
+    rewritten(path, without)
+    header = read_header(path)
+    assert header.training.computed_on == ()
+    assert header.training.structures == {}

@@ -130,10 +130,14 @@ def test_a_run_can_begin_with_a_given_checkpoint(world, tmp_path):
     assert said[0] == f"training from checkpoint {digest[:12]}"
     assert "former validation" in said[1]
     header = read_header(world.files().checkpoint)
+    parent = read_header(start).training
     assert header.training.lineage == (
         {
             "checkpoint": digest,
             "steps": TRAINING.steps,
+            "best_step": parent.best_step,
+            "computed_on": [{"device": "cpu", "precision": "float32"}],
+            "metrics": parent.metrics,
             "training_pairs": 2,
             "learnt": ["EMD-1", "EMD-2"],
         },
@@ -141,8 +145,7 @@ def test_a_run_can_begin_with_a_given_checkpoint(world, tmp_path):
     assert header.training.steps == TRAINING.steps
     history = read_table(world.files().history, HISTORY)
     first = history[(history.step == 0) & (history.split == "validation")]
-    parents = read_header(start).training.metrics
-    assert first.set_index("metric").value["loss"] == parents["loss"]
+    assert first.set_index("metric").value["loss"] == parent.metrics["loss"]
     assert world.train(start=start) == ["this training is finished: nothing to train"]
     # Another start is another run.
     assert world.train("other")[0] == "training from scratch"

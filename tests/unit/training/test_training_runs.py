@@ -4,13 +4,14 @@ import json
 
 import pytest
 import torch
-from training_toys import NETWORK, TRAINING
+from training_toys import NETWORK, TRAINING, state_file, train_until
 
 import cryosamu.training.loop as loop
 from cryosamu.errors import CheckpointError, ConfigError
 from cryosamu.files import sha256_of
 from cryosamu.network.checkpoint import load_checkpoint, read_header
 from cryosamu.tables import HISTORY, read_table
+from cryosamu.tensors import read_tensors, write_tensors
 from cryosamu.training.validation import Validation
 
 
@@ -41,6 +42,18 @@ def test_what_a_run_leaves(world):
     kept = world.folder / "state" / latest["checkpoint"]
     assert kept.parent.name == latest["digest"]
     assert sha256_of(kept) == sha256_of(files.checkpoint)
+
+
+def test_a_checkpoint_says_where_and_in_what_numbers_it_was_computed(world, monkeypatch):
+    training = TRAINING.model_copy(update={"precision": "bfloat16"})
+    train_until(world, monkeypatch, 4, training)
+    tensors, state = read_tensors(state_file(world))
+    here = {"device": "cpu", "precision": "bfloat16"}
+    assert state["computed_on"] == [here]
+    elsewhere = {"device": "NVIDIA H200", "precision": "bfloat16"}
+    write_tensors(state_file(world), tensors, state | {"computed_on": [elsewhere]})
+    world.train(training=training)
+    assert read_header(world.files().checkpoint).training.computed_on == (elsewhere, here)
 
 
 def test_the_losses_mix_as_the_training_does(world):
@@ -96,6 +109,7 @@ def test_name_and_device_of_a_run_do_not_make_it_another(world):
 def test_new_pairs_continue_from_the_last_checkpoint(world, monkeypatch):
     world.train()
     parent = sha256_of(world.files().checkpoint)
+    parent_training = read_header(world.files().checkpoint).training
     world.add(4, "train")
     world.train("whole", "state")
     outputs = world.outputs("whole")
@@ -106,6 +120,9 @@ def test_new_pairs_continue_from_the_last_checkpoint(world, monkeypatch):
         {
             "checkpoint": parent,
             "steps": TRAINING.steps,
+            "best_step": parent_training.best_step,
+            "computed_on": [{"device": "cpu", "precision": "float32"}],
+            "metrics": parent_training.metrics,
             "training_pairs": 2,
             "learnt": ["EMD-1", "EMD-2"],
         },
