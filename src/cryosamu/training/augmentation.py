@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 
 import numpy as np
-import scipy.fft
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from cryosamu.config import AugmentationSettings
 
 HalfArray = NDArray[np.float16]
-FloatArray = NDArray[np.float32]
 
 # Å: finer detail, of which maps at 4-8 Å hold only noise, is changed no more than this.
 _FINEST = 4.0
@@ -35,26 +35,26 @@ def augmented(
     voxel_size
         Å.
     """
-    # torch converts float16 ten times faster than numpy.
-    values = torch.from_numpy(density.copy()).float().numpy()
+    values = torch.from_numpy(density.copy()).float()
     if settings.b_factor:
         b_factor = random.uniform(-settings.b_factor, settings.b_factor)
         values = refiltered(values, b_factor, voxel_size)
     if settings.intensity:
         limits = -settings.intensity, settings.intensity
-        gain, gamma = np.exp(random.uniform(*limits, 2)).astype(np.float32)
-        values = gain * np.clip(values, 0, 1) ** gamma
-    half: HalfArray = torch.from_numpy(np.clip(values, 0, 1)).half().numpy()
+        gain, gamma = np.exp(random.uniform(*limits, 2)).tolist()
+        values = values.clamp(0, 1).pow_(gamma).mul_(gain)
+    half: HalfArray = values.clamp(0, 1).half().numpy()
     return half
 
 
-def refiltered(values: FloatArray, b_factor: float, voxel_size: float) -> FloatArray:
+def refiltered(values: Tensor, b_factor: float, voxel_size: float) -> Tensor:
     """Return a crop times exp(−B s² / 4) in Fourier space; positive B blurs, negative sharpens.
 
     A cosine transform, in which a crop goes on as its own mirror image, so that nothing of one face
     reaches the other. Beyond 1/4 Å the factor stays what it is there, since sharpening would raise
-    nothing but noise. The crop keeps its mean and standard deviation, as a whole map would have
-    been normalised anew.
+    nothing but noise; so only what lies below, an eighth of the coefficients of 1 Å voxels, has to
+    be transformed: the rest is the crop itself times that factor. The crop keeps its mean and
+    standard deviation, as a whole map would have been normalised anew.
 
     Parameters
     ----------
@@ -65,19 +65,41 @@ def refiltered(values: FloatArray, b_factor: float, voxel_size: float) -> FloatA
     voxel_size
         Å.
     """
-    spectrum = scipy.fft.dctn(values, norm="ortho")
-    spectrum *= np.exp(np.float32(-b_factor / 4) * _squared_frequency(values.shape, voxel_size))
-    filtered = scipy.fft.idctn(spectrum, norm="ortho", overwrite_x=True)
-    spread, mean = filtered.std(), filtered.mean()
+    shape = tuple(values.shape)
+    (z, y, x), squares = _low_waves(shape, voxel_size)
+    finest = math.exp(-b_factor / 4 * _FINEST**-2)
+    gain = torch.exp(-b_factor / 4 * squares) - finest
+    low = gain * (z.T @ (y.T @ (values @ x)).flatten(1)).view(squares.shape)
+    filtered = y @ (z @ low.flatten(1)).view(shape[0], *low.shape[1:]) @ x.T
+    filtered.add_(values, alpha=finest)
+    # The factor of the mean is 1, so that it is still there. Norms of what is centred take a tenth
+    # of the time of torch's standard deviations.
+    mean = float(values.mean())
+    wanted, spread = float((values - mean).norm()), float(filtered.sub_(mean).norm())
     if spread == 0:
         return values
-    scaled = (filtered - mean) * (values.std() / spread) + mean
-    return np.asarray(scaled, np.float32)
+    return filtered.mul_(wanted / spread).add_(mean)
 
 
 @lru_cache(maxsize=4)
-def _squared_frequency(shape: tuple[int, ...], voxel_size: float) -> FloatArray:
-    """Return s² in 1/Å² for each coefficient of a cosine transform, at most that of 4 Å."""
-    axes = (np.arange(edge) / (2 * edge * voxel_size) for edge in shape)
-    z, y, x = np.meshgrid(*axes, indexing="ij", sparse=True)
-    return np.asarray(np.minimum(z**2 + y**2 + x**2, _FINEST**-2), np.float32)
+def _low_waves(shape: tuple[int, ...], voxel_size: float) -> tuple[list[Tensor], Tensor]:
+    """Return the cosine waves that are longer than 4 Å, and the s² of their products.
+
+    Returns
+    -------
+    list
+        float32 [edge, waves] for each axis: columns of the orthonormal DCT-II.
+    Tensor
+        float32 [waves, waves, waves]: s² in 1/Å², at most that of 4 Å.
+    """
+    waves, squares = [], []
+    for edge in shape:
+        frequency = np.arange(edge) / (2 * edge * voxel_size)
+        kept = frequency[frequency < 1 / _FINEST]
+        places = np.arange(edge)[:, None] + 0.5
+        wave = math.sqrt(2 / edge) * np.cos(np.pi / edge * places * np.arange(len(kept)))
+        wave[:, 0] /= math.sqrt(2)
+        waves.append(torch.from_numpy(wave.astype(np.float32)))
+        squares.append(torch.from_numpy(kept.astype(np.float32)) ** 2)
+    z, y, x = squares
+    return waves, (z[:, None, None] + y[:, None] + x).clamp(max=_FINEST**-2)

@@ -23,6 +23,8 @@ ANYWHERE = 0.1
 DENSE_VALUE, DENSE_SHARE = 0.1, 0.02
 """Nine in ten crops are looked for where so many voxels of the target are so dense."""
 
+_DENSE_BITS = np.float16(DENSE_VALUE).view(np.int16)
+
 _TRAIN, _DROPOUT, _VALIDATION = 1, 2, 3
 
 
@@ -117,11 +119,20 @@ def random_crop(voxels: HalfArray, edge: int, random: np.random.Generator) -> Ha
         corner = [random.integers(max(length - edge, 0) + 1) for length in voxels.shape[1:]]
         window = (slice(None), *(slice(start, start + edge) for start in corner))
         part = voxels[window]
-        if anywhere or (part[1, ::2, ::2, ::2] > DENSE_VALUE).mean() >= DENSE_SHARE:
+        if anywhere or _dense_share(part[1]) >= DENSE_SHARE:
             break
+    if min(part.shape[1:]) == edge:
+        return part
     missing = [(0, 0), *((0, edge - length) for length in part.shape[1:])]
     cube: HalfArray = np.pad(part, missing)
     return cube
+
+
+def _dense_share(target: HalfArray) -> float:
+    """Return the share of every second voxel along each axis that is dense."""
+    # Bits of float16 as whole numbers have the same order, above 0, and compare ten times faster.
+    some = target[::2, ::2, ::2].view(np.int16)
+    return float(np.count_nonzero(some > _DENSE_BITS)) / some.size
 
 
 def _rotations() -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
