@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cryosamu.cli.options import ConfigOption
+
+if TYPE_CHECKING:
+    from cryosamu.enhancement.api import Enhanced
 
 
 class Wrong(StrEnum):
@@ -17,6 +21,15 @@ class Wrong(StrEnum):
 
     permuted = "permuted"
     another = "another"
+
+
+class Rotations(StrEnum):
+    """Rotations of the cube that an answer may be averaged over."""
+
+    one = "1"
+    four = "4"
+    eight = "8"
+    all = "24"
 
 
 def register(root: typer.Typer) -> None:
@@ -47,12 +60,38 @@ def enhance(
         Path | None,
         typer.Option(help="Model fitted into the map, mmCIF or PDB; the network reads its shape."),
     ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Go on with a model that does not fit the map.")
+    ] = False,
+    mask: Annotated[
+        Path | None,
+        typer.Option(
+            help="Mask on the map's grid, 1 where to enhance; the molecule is found if left out."
+        ),
+    ] = None,
+    keeping: Annotated[
+        bool,
+        typer.Option(
+            help="Blend back what the map clearly holds and the network lost, or the model does "
+            "not explain: ligands, glycans, nucleic acid."
+        ),
+    ] = True,
+    confidence: Annotated[
+        bool, typer.Option(help="Write how far each voxel is to be believed, as …_confidence.")
+    ] = True,
     checkpoint: Annotated[
         Path | None, typer.Option(help="Trained network; the packaged one where left out.")
     ] = None,
     device: Annotated[
         str | None,
         typer.Option(help="auto, cpu, cuda:N or mps; the configured one where left out."),
+    ] = None,
+    exact: Annotated[
+        bool, typer.Option("--exact", help="Arithmetic in float32 even where bfloat16 is faster.")
+    ] = False,
+    averaging: Annotated[
+        Rotations | None,
+        typer.Option(help="Mean over so many rotations of the cube; as many times the work."),
     ] = None,
     store: Annotated[
         Path | None,
@@ -88,6 +127,10 @@ def enhance(
             "--chimerax/--no-chimerax",
             help="Commands for ChimeraX beside the output; written where the names allow it.",
         ),
+    ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(help="A page of HTML about the map: how it looks and what to believe of it."),
     ] = None,
     symmetry: Annotated[
         str | None,
@@ -128,35 +171,51 @@ def enhance(
         raise CryosamuError("give the MAP to enhance, or --half-maps.")
     settings = read_config(config)
     chosen = {} if device is None else {"device": device}
+    computed: dict[str, object] = {"precision": "float32"} if exact else {}
+    computed |= {} if averaging is None else {"averaging": int(averaging.value)}
     kept = {} if store is None else {"store": str(store)}
     checkpoint = checkpoint or released_checkpoint()
     first, second = half_maps or (None, None)
     given = {
         "map": map_path, "half_map_1": first, "half_map_2": second, "model": model,
-        "checkpoint": checkpoint,
+        "mask": mask, "checkpoint": checkpoint,
     }  # fmt: skip
     wanted = Wanted(
         working=keep_1_a,
         low_passed=also_low_passed,
+        confidence=confidence,
         scene=can_be_opened(output) if chimerax is None else chimerax,
         contour=contour,
+        report=report,
     )
     work = partial(
         enhance_map,
         map_path,
         model,
         half_maps=half_maps,
+        mask=mask,
+        keep=keeping,
+        confidence=confidence,
+        force=force,
         check_halves=check_halves,
         resolution=resolution,
         symmetry=symmetry,
         low_pass=low_pass,
         checkpoint=checkpoint,
         control=None if control is None else control.value,
-        enhancement=settings.enhancement.model_copy(update=chosen),
+        enhancement=settings.enhancement.model_copy(update=chosen | computed),
         embedding=settings.embedding.model_copy(update=chosen | kept),
         progress=True,
+        announce=partial(typer.echo, err=True),
     )
     inputs = {role: path for role, path in given.items() if path is not None}
-    record = enhance_to_files(work, output, inputs, wanted)
+    record = enhance_to_files(work, output, inputs, wanted, _page)
     for note in record["notes"]:
         typer.echo(f"note: {note}", err=True)
+
+
+def _page(enhanced: Enhanced, inputs: Mapping[str, Path]) -> str:
+    """Make the report; drawing is imported by those who ask for it alone."""
+    from cryosamu.report.one_map import map_page
+
+    return map_page(enhanced, inputs)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,19 +12,22 @@ from typing import Any
 import gemmi
 
 from cryosamu.config import EmbeddingSettings, EnhancementSettings
-from cryosamu.embedding.pooling import Pooled
 from cryosamu.enhancement import whole_map
-from cryosamu.enhancement.conditions import Control, another, permuted
+from cryosamu.enhancement.conditions import Control
+from cryosamu.enhancement.confidence import confidence_map
+from cryosamu.enhancement.finishing import finished, symmetry_of
+from cryosamu.enhancement.fit import check_fit
 from cryosamu.enhancement.half_maps import guard
 from cryosamu.enhancement.input_checks import Finding, check_input
+from cryosamu.enhancement.network_pass import NetworkPass
 from cryosamu.enhancement.released import released_checkpoint
 from cryosamu.enhancement.sources import Map, Sources, read_sources
-from cryosamu.enhancement.structure import Model, structure_tokens
-from cryosamu.errors import CryosamuError, MapError
-from cryosamu.network.checkpoint import CheckpointHeader, load_checkpoint
+from cryosamu.enhancement.structure import Model
+from cryosamu.errors import CryosamuError
+from cryosamu.files import sha256_of
+from cryosamu.network.checkpoint import load_checkpoint
 from cryosamu.structure.model import heavy_atoms
 from cryosamu.volume.fourier import low_pass as low_passed_map
-from cryosamu.volume.symmetry import Symmetry, correlation_under, find_symmetry, symmetrised
 from cryosamu.volume.volume import Volume
 
 
@@ -44,6 +48,9 @@ class Enhanced:
         The model, in the map's frame.
     resolution
         As reported, Å.
+    confidence
+        How far each voxel of `volume` is to be believed, 0 to 1, on its grid; None where not asked
+        for.
     guard
         How the enhancement of each half map agrees with the half that it did not see; None without
         half maps.
@@ -53,6 +60,10 @@ class Enhanced:
         What was seen, done and measured, as plain JSON values; times under `seconds`.
     label
         One line for a map's header.
+    seen
+        Sentences: what is out of the ordinary in what was given.
+    checkpoint_notes
+        Sentences that whoever trained the network left.
     """
 
     given: Volume
@@ -60,10 +71,13 @@ class Enhanced:
     working: Volume
     structure: gemmi.Structure | None
     resolution: float | None
+    confidence: Volume | None
     guard: dict[str, Any] | None
     settings: dict[str, Any]
     record: dict[str, Any]
     label: str
+    seen: tuple[str, ...]
+    checkpoint_notes: tuple[str, ...]
 
     @cached_property
     def low_passed(self) -> Volume | None:
@@ -76,15 +90,20 @@ def enhance(
     structure: Model | None = None,
     *,
     half_maps: tuple[Map, Map] | None = None,
+    mask: Map | None = None,
     resolution: float | None = None,
     symmetry: str | None = None,
     low_pass: float | None = None,
+    keep: bool = True,
+    confidence: bool = True,
+    check_halves: bool = True,
+    force: bool = False,
     checkpoint: Path | str | None = None,
     control: Control | None = None,
-    check_halves: bool = True,
     enhancement: EnhancementSettings | None = None,
     embedding: EmbeddingSettings | None = None,
     progress: bool = False,
+    announce: Callable[[str], None] | None = None,
 ) -> Enhanced:
     """Enhance a cryo-EM map of 4-8 Å.
 
@@ -98,6 +117,8 @@ def enhance(
         density alone.
     half_maps
         The two half maps, raw and unmasked.
+    mask
+        On the map's grid: 1 where to enhance, 0 where not; None finds the molecule itself.
     resolution
         As reported, Å: more of the input can be checked with it, and a network that was trained to
         be told it is.
@@ -105,18 +126,27 @@ def enhance(
         A point group that the map has, such as C4; the enhanced map is then given it exactly.
     low_pass
         Å; drops what is finer from the enhanced map.
+    keep
+        Blends back what the input clearly holds and the network lost, or the model does not
+        explain.
+    confidence
+        Makes the confidence map.
+    check_halves
+        With half maps: enhance each by itself and hold it against the other, which takes the time
+        of two more maps.
+    force
+        Makes a warning of a model that does not fit the map.
     checkpoint
         A trained network; the packaged one where None.
     control
         Tells the network a wrong structure on purpose: the model's embedding with its features
         shuffled over residues, or an unrelated protein's.
-    check_halves
-        With half maps: enhance each by itself and hold it against the other, which takes the time
-        of two more maps.
     enhancement, embedding
         The recipe's settings where None.
     progress
         Shows a bar on a terminal's standard error.
+    announce
+        Is told, before the work begins, the windows, seconds and memory that it will take.
 
     Raises
     ------
@@ -124,68 +154,78 @@ def enhance(
         When something that is given cannot be used, in one sentence.
     """
     _check_distances(resolution, low_pass)
-    begun = time.perf_counter()
-    sources = read_sources(volume, structure, half_maps)
-    enhancement, embedding = enhancement or EnhancementSettings(), embedding or EmbeddingSettings()
-    group = None if symmetry is None else _group_of(sources, symmetry)
-    findings = _findings(sources, resolution)
-    network, header = load_checkpoint(checkpoint or released_checkpoint())
-    tokens = _tokens(sources, structure, header, embedding, control)
-    read = time.perf_counter()
-
-    def through_network(shown: Volume) -> whole_map.Enhanced:
-        try:
-            return whole_map.enhance(
-                shown,
-                network,
-                header,
-                tokens.tokens if tokens else None,
-                tokens.mask if tokens else None,
-                enhancement,
-                progress,
-                resolution,
-            )
-        except MapError as error:
-            raise MapError(f"{sources.map_name}: {error}") from error
-
-    answer = through_network(sources.volume)
-    result = answer.volume
-    if group is not None:
-        result = symmetrised(result, group)
+    clock = _Clock()
+    sources = read_sources(volume, structure, half_maps, mask)
+    group = symmetry_of(sources, symmetry)
+    findings = _findings(sources, resolution, force)
+    checkpoint = checkpoint or released_checkpoint()
+    seen = [*sources.notes, *(finding.sentence for finding in findings)]
+    through = NetworkPass(
+        *load_checkpoint(checkpoint),
+        enhancement or EnhancementSettings(),
+        embedding or EmbeddingSettings(),
+        sources.map_name,
+        resolution,
+        sources.mask,
+        progress,
+        announce,
+    ).told(structure, control)
+    clock.lap("read_and_check")
+    answer = through(sources.volume)
+    clock.restart()
+    result, done = finished(answer.volume, sources, keep, group, resolution)
+    clock.lap("finish")
+    believed = None
+    if confidence:
+        digest = sha256_of(checkpoint)
+        believed = confidence_map(sources.volume, result, resolution, sources.halves, digest)
+        clock.lap("confidence")
     if low_pass is not None:
         result = low_passed_map(result, low_pass)
-    enhanced = time.perf_counter()
     verdict = None
     if sources.halves is not None and check_halves:
-        verdict = guard(lambda half: through_network(half).volume, sources.halves, resolution)
-    done = time.perf_counter()
-    record = {
-        "notes": [*header.notes, *sources.notes, *(finding.sentence for finding in findings)],
-        "input": {finding.kind: finding.value for finding in findings},
-        "resolution": resolution,
-        "low_pass": low_pass,
-        "symmetry": None if group is None else _symmetry(group, sources, answer.volume, result),
-        "control": control,
-        "half_maps": verdict,
-        **answer.record,
-    }
-    record["seconds"] = {
-        "read_and_check": round(read - begun, 3),
-        **answer.record["seconds"],
-        "finish": round(enhanced - read - sum(answer.record["seconds"].values()), 3),
-        "half_maps": round(done - enhanced, 3),
-    }
+        verdict = guard(lambda half: through(half).volume, sources.halves, resolution, sources.mask)
+        clock.lap("half_maps")
     return Enhanced(
         given=sources.volume,
         volume=result,
         working=answer.working,
         structure=sources.structure,
         resolution=resolution,
+        confidence=believed.volume if believed else None,
         guard=verdict,
-        settings=_settings(enhancement, header, tokens),
-        record=record,
+        settings=through.record(),
+        record={
+            "notes": [*through.header.notes, *seen],
+            "input": {finding.kind: finding.value for finding in findings},
+            "resolution": resolution,
+            "control": control,
+            "low_pass": low_pass,
+            **done,
+            "confidence": believed.record if believed else None,
+            "half_maps": verdict,
+            **answer.record,
+            "seconds": {**answer.record["seconds"], **clock.seconds},
+        },
         label=_label(answer, low_pass, control),
+        seen=tuple(seen),
+        checkpoint_notes=tuple(through.header.notes),
     )
+
+
+class _Clock:
+    """Seconds of each part of the work."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self.restart()
+
+    def restart(self) -> None:
+        self._since = time.perf_counter()
+
+    def lap(self, what: str) -> None:
+        now = time.perf_counter()
+        self.seconds[what], self._since = round(now - self._since, 3), now
 
 
 def _check_distances(resolution: float | None, low_pass: float | None) -> None:
@@ -194,55 +234,14 @@ def _check_distances(resolution: float | None, low_pass: float | None) -> None:
             raise CryosamuError(f"a {what} of {given:g} Å makes no sense; give Å above 0.")
 
 
-def _group_of(sources: Sources, name: str) -> Symmetry:
-    try:
-        return find_symmetry(sources.volume, name)
-    except CryosamuError as error:
-        raise CryosamuError(f"{sources.map_name}: {error}") from error
-
-
-def _findings(sources: Sources, resolution: float | None) -> list[Finding]:
-    atoms = None if sources.structure is None else heavy_atoms(sources.structure)
-    return check_input(sources.volume, resolution, atoms)
-
-
-def _tokens(
-    sources: Sources,
-    model: Model | None,
-    header: CheckpointHeader,
-    embedding: EmbeddingSettings,
-    control: Control | None,
-) -> Pooled | None:
-    """Return the structure's tokens, or wrong ones; a file is named, so that the store knows it."""
-    found = None if model is None else structure_tokens(model, sources.volume, header, embedding)
-    if control == "another":
-        return another(header, embedding, model)
-    if control is None:
-        return found
-    if found is None:
-        raise CryosamuError("--control permuted: needs the --model whose embedding it shuffles.")
-    return permuted(found)
-
-
-def _symmetry(group: Symmetry, sources: Sources, before: Volume, after: Volume) -> dict[str, Any]:
-    return {
-        "name": group.name,
-        "centre": group.centre,
-        "correlation_of_input": correlation_under(sources.volume, group),
-        "correlation_before": correlation_under(before, group),
-        "correlation": correlation_under(after, group),
-    }
-
-
-def _settings(
-    enhancement: EnhancementSettings, header: CheckpointHeader, tokens: Pooled | None
-) -> dict[str, Any]:
-    return {
-        **enhancement.model_dump(mode="json", exclude={"device"}),
-        "network": header.network.model_dump(mode="json"),
-        "preparation": header.preparation.model_dump(mode="json"),
-        "embedding": header.embedding.model_dump(mode="json") if tokens else None,
-    }
+def _findings(sources: Sources, resolution: float | None, force: bool) -> list[Finding]:
+    """Return what is out of the ordinary; a model that does not fit is refused."""
+    structure = sources.structure
+    if structure is None:
+        return check_input(sources.volume, resolution, None)
+    names = (sources.map_name, sources.model_name)
+    misfit = check_fit(sources.volume, structure, resolution, force, *names)
+    return check_input(sources.volume, resolution, heavy_atoms(structure)) + misfit
 
 
 def _label(answer: whole_map.Enhanced, low_pass: float | None, control: Control | None) -> str:

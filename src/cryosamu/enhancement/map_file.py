@@ -27,7 +27,7 @@ def enhance_to_files(
     output: Path,
     inputs: Mapping[str, Path],
     wanted: Wanted,
-    page: Page | None = None,
+    page: Page,
 ) -> dict[str, Any]:
     """Enhance, and write the map, what belongs beside it and the record.
 
@@ -41,7 +41,7 @@ def enhance_to_files(
     inputs
         Role (map, half_map_1, half_map_2, model, mask, checkpoint) to path.
     page
-        Needed where `wanted.report` names a file.
+        Called where `wanted.report` names a file.
 
     Returns
     -------
@@ -68,7 +68,6 @@ def enhance_to_files(
                 scene = scene_of(enhanced, paths, inputs, wanted.contour)
                 places["scene"].write_text(scene, encoding="utf-8")
         if "report" in paths:
-            assert page is not None
             with _named(paths["report"]):
                 places["report"].write_text(page(enhanced, inputs), encoding="utf-8")
         record = _record(enhanced, paths, places, inputs, time.perf_counter() - begun)
@@ -82,6 +81,7 @@ def _maps(enhanced: Enhanced, paths: Mapping[str, Path]) -> dict[str, Volume]:
     made = {
         "enhanced": enhanced.volume,
         "working": enhanced.working,
+        "confidence": enhanced.confidence,
         "low_passed": enhanced.low_passed if "low_passed" in paths else None,
     }
     return {role: volume for role, volume in made.items() if role in paths and volume is not None}
@@ -90,7 +90,9 @@ def _maps(enhanced: Enhanced, paths: Mapping[str, Path]) -> dict[str, Volume]:
 def _label_of(role: str, enhanced: Enhanced) -> str:
     if role == "low_passed":
         return f"{enhanced.label}, low-pass {enhanced.resolution:g} A"
-    return {"working": f"{enhanced.label}, 1 A grid"}.get(role, enhanced.label)
+    if role == "confidence":
+        return "CryoSAMU: confidence of an enhanced map, 0 to 1"
+    return f"{enhanced.label}, 1 A grid" if role == "working" else enhanced.label
 
 
 @contextmanager

@@ -33,7 +33,7 @@ class Wanted:
 
     working: bool = False
     low_passed: bool = False
-    confidence: bool = False
+    confidence: bool = True
     scene: bool = True
     contour: float | None = None
     report: Path | None = None

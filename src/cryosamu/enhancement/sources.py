@@ -7,6 +7,7 @@ from pathlib import Path
 
 import gemmi
 
+from cryosamu.enhancement.fit import read_mask
 from cryosamu.enhancement.half_maps import (
     averaged,
     check_half_maps,
@@ -37,6 +38,8 @@ class Sources:
         On the same grid.
     structure
         In the map's frame.
+    mask
+        On the map's grid, 0 to 1.
     map_name, model_name
         What they are called in a sentence.
     notes
@@ -46,20 +49,24 @@ class Sources:
     volume: Volume
     halves: tuple[Volume, Volume] | None
     structure: gemmi.Structure | None
+    mask: Volume | None
     map_name: str
     model_name: str
     notes: tuple[str, ...] = ()
 
 
 def read_sources(
-    volume: Map | None, structure: Model | None, half_maps: tuple[Map, Map] | None
+    volume: Map | None,
+    structure: Model | None,
+    half_maps: tuple[Map, Map] | None,
+    mask: Map | None,
 ) -> Sources:
     """Read what is given as a file, and check that maps belong together.
 
     Raises
     ------
     CryosamuError
-        When there is no map, a file cannot be used, or the half maps are on another grid.
+        When there is no map, a file cannot be used, or maps are on different grids.
     """
     halves = None if half_maps is None else _halves(*half_maps)
     if volume is None and halves is None:
@@ -79,6 +86,7 @@ def read_sources(
         given,
         halves,
         None if structure is None else structure_of(structure),
+        _mask(mask, given),
         name,
         "the model" if structure is None else name_of(structure),
         () if halves is None else tuple(half_map_notes(halves)),
@@ -92,6 +100,14 @@ def _halves(first: Map, second: Map) -> tuple[Volume, Volume]:
     if isinstance(first, Volume) or isinstance(second, Volume):
         raise CryosamuError("give both half maps as files, or both in memory.")
     return read_half_maps(first, second)
+
+
+def _mask(mask: Map | None, volume: Volume) -> Volume | None:
+    if not isinstance(mask, Volume):
+        return None if mask is None else read_mask(mask, volume)
+    if not _same_grid(mask, volume):
+        raise MapError("the mask is on another grid than the map; resample it onto the map's.")
+    return mask
 
 
 def _read(volume: Map) -> Volume:

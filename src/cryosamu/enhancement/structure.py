@@ -57,8 +57,6 @@ def structure_tokens(
         require_inside(heavy_atoms(structure), volume)
     except ModelError as error:
         raise ModelError(f"{name_of(model)}: {error}") from error
-    if not protein_chains(structure):
-        raise ModelError(f"{name_of(model)}: has no protein chain to embed; leave the model out.")
     return embed_and_pool(model, header, settings)
 
 
@@ -72,6 +70,8 @@ def embed_and_pool(model: Model, header: CheckpointHeader, settings: EmbeddingSe
     ModelError, CheckpointError
         As `structure_tokens`.
     """
+    if not protein_chains(structure_of(model)):
+        raise ModelError(f"{name_of(model)}: has no protein chain to embed; leave the model out.")
     if isinstance(model, gemmi.Structure):
         with tempfile.TemporaryDirectory(prefix="cryosamu-") as folder:
             path = Path(folder) / "model.cif"

@@ -73,9 +73,10 @@ def folder(tmp_path_factory):
 
 
 def arguments_of(folder, output, *options, map_name="map.mrc", checkpoint="net.safetensors"):
+    # By force, as the model and the map of noise have nothing to do with each other.
     return [
         "cryosamu", "enhance", str(folder / map_name), "-o", str(output), "--device", "cpu",
-        "--checkpoint", str(folder / checkpoint), *map(str, options),
+        "--force", "--checkpoint", str(folder / checkpoint), *map(str, options),
     ]  # fmt: skip
 
 

@@ -32,8 +32,8 @@ ENHANCED: dict[str, tuple[str, ...]] = {
 
 METHODS = (*BASELINES, *ENHANCED, *PROGRAMS)
 
-_NETWORK_ALONE = ("--no-chimerax",)
-"""What is judged is the network's answer."""
+_NETWORK_ALONE = ("--no-keeping", "--no-confidence", "--no-chimerax", "--force")
+"""What is judged is the network's answer, whatever the model is that it is told."""
 
 _WITH_MODEL = ("enhanced", "enhanced_permuted")
 _SAME_VOXEL = 1e-3

@@ -1,0 +1,284 @@
+"""What the command leaves beside the enhanced map, and that it leaves all of it or nothing."""
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import gemmi
+import mrcfile
+import numpy as np
+import pytest
+import torch
+from real_protein import RESOLUTION, write_inputs
+
+import cryosamu
+from cryosamu.cli.main import main
+from cryosamu.volume.fourier import low_pass
+from cryosamu.volume.io import read_map
+
+ALL = ("--keep-1A", "--also-low-passed", "--resolution", str(RESOLUTION))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("ubiquitin")
+    write_inputs(folder)
+    return folder
+
+
+def arguments_of(folder, output, *options, given=("map.mrc",)):
+    return [
+        "enhance", *(str(folder / name) for name in given), "-o", str(output), "--device", "cpu",
+        "--checkpoint", str(folder / "net.safetensors"), *map(str, options),
+    ]  # fmt: skip
+
+
+def started(arguments, before=""):
+    """The command in a process of its own."""
+    script = f"{before}\nimport sys; from cryosamu.cli.main import main; main()"
+    return subprocess.Popen(
+        [sys.executable, "-c", script, *arguments],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+
+
+@pytest.fixture
+def enhance(folder, monkeypatch, capsys):
+    """The command within this process; returns exit status and standard error."""
+    torch.set_num_threads(1)
+
+    def run(output, *options, **others):
+        arguments = arguments_of(folder, output, *options, **others)
+        monkeypatch.setattr(sys, "argv", ["cryosamu", *arguments])
+        with pytest.raises(SystemExit) as caught:
+            main()
+        return caught.value.code or 0, capsys.readouterr().err
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def everything(folder, tmp_path_factory):
+    """All that the command can leave, with its record; made by a real process."""
+    output = tmp_path_factory.mktemp("all") / "enhanced.mrc"
+    halves = ("--half-maps", folder / "half_1.mrc", folder / "half_2.mrc")
+    report = ("--report", output.with_name("page.html"))
+    process = started(
+        arguments_of(folder, output, *ALL, *halves, *report, "--model", folder / "model.cif")
+    )
+    _, told = process.communicate(timeout=300)
+    assert process.returncode == 0, told
+    return output.parent, json.loads(output.with_suffix(".json").read_text()), told
+
+
+def test_all_outputs_lie_beside_the_map_with_their_checksums(everything):
+    made, record, _ = everything
+    names = {
+        "enhanced": "enhanced.mrc", "working": "enhanced_1A.mrc",
+        "low_passed": "enhanced_low_passed.mrc", "confidence": "enhanced_confidence.mrc",
+        "scene": "enhanced.cxc", "report": "page.html",
+    }  # fmt: skip
+    assert {role: one["name"] for role, one in record["outputs"].items()} == names
+    assert {path.name for path in made.iterdir()} == {*names.values(), "enhanced.json"}
+    for one in record["outputs"].values():
+        assert one["sha256"] == hashlib.sha256((made / one["name"]).read_bytes()).hexdigest()
+    assert record["sha256"] == record["outputs"]["enhanced"]["sha256"]
+    assert set(record["provenance"]["inputs"]) == {
+        "map", "half_map_1", "half_map_2", "model", "checkpoint",
+    }  # fmt: skip
+    assert {"read_and_check", "prepare", "network", "back", "write"} < set(record["seconds"])
+
+
+def test_it_says_beforehand_what_it_will_take(everything):
+    _, _, told = everything
+    assert "window" in told.splitlines()[0]
+    assert "GB" in told.splitlines()[0]
+
+
+def test_each_map_is_what_its_name_says(folder, everything):
+    made, record, _ = everything
+    given, enhanced = read_map(folder / "map.mrc"), read_map(made / "enhanced.mrc")
+    low_passed = read_map(made / "enhanced_low_passed.mrc")
+    confidence = read_map(made / "enhanced_confidence.mrc")
+    working = read_map(made / "enhanced_1A.mrc")
+    for volume in (enhanced, low_passed, confidence):
+        assert (volume.shape, volume.origin) == (given.shape, given.origin)
+    expected = low_pass(enhanced, RESOLUTION).data
+    assert np.allclose(low_passed.data, expected, atol=1e-5 * enhanced.data.std())
+    assert 0 <= confidence.data.min() < confidence.data.max() <= 1
+    assert list(working.shape) == record["working_grid"]["shape"]
+    assert np.allclose(working.voxel_size, 1, atol=0.02)
+    assert np.allclose(working.box, given.box, rtol=1e-5)
+    assert np.allclose(working.origin, given.origin, atol=1e-3)
+    with mrcfile.open(made / "enhanced_confidence.mrc") as handle:
+        assert "confidence" in str(handle.get_labels()[-1])
+
+
+def test_the_record_says_what_to_believe(everything):
+    _, record, _ = everything
+    assert isinstance(record["half_maps"]["sentence"], str)
+    assert isinstance(record["keeping"]["sentence"], str)
+    assert 0 <= record["confidence"]["share_of_density_above_half"] <= 1
+    assert record["structure_tokens"] == 64
+    assert record["resolution"] == RESOLUTION
+
+
+def test_the_scene_opens_what_lies_there_at_levels_of_one_volume(folder, everything):
+    made, _, _ = everything
+    lines = (made / "enhanced.cxc").read_text().splitlines()
+    opened = [line.split('"')[1] for line in lines if line.startswith("open ")]
+    names = ["map.mrc", "enhanced.mrc", "enhanced_confidence.mrc", "model.cif"]
+    assert [Path(name).name for name in opened] == names
+    # Of a map the origin words count, whatever its name ends in.
+    assert [line.endswith(" format mrc") for line in lines[1:5]] == [True, True, True, False]
+    assert all((made / name).resolve().is_file() for name in opened)
+    assert not any(name.startswith("/") for name in opened)
+    counts = []
+    for number, name in enumerate(opened[:2], 1):
+        line = next(line for line in lines if line.startswith(f"volume #{number} "))
+        level = float(line.split(" level ")[1].split()[0])
+        counts.append((read_map(made / name).data >= level).sum())
+    assert counts[1] == pytest.approx(counts[0], rel=0.02)
+    # Ubiquitin: 8,565 Da at 1.21 Å³ each, in voxels of 3.375 Å³.
+    assert counts[0] == pytest.approx(8565 * 1.21 / 3.375, rel=0.03)
+    assert any(line.startswith("color sample #2 map #3 palette 0,") for line in lines)
+    assert "cartoon #4" in lines
+
+
+def test_in_memory_the_same_comes_out_as_in_files(folder, everything):
+    made, record, _ = everything
+    assert not {"torch", "numpy"} & imported_by("import cryosamu"), "the import must stay light"
+    structure = gemmi.read_structure(str(folder / "model.cif"))
+    structure.setup_entities()
+    from cryosamu.config import EmbeddingSettings, EnhancementSettings
+
+    cpu = {"device": "cpu"}
+    enhanced = cryosamu.enhance(
+        cryosamu.read_map(folder / "map.mrc"),
+        structure,
+        half_maps=(read_map(folder / "half_1.mrc"), read_map(folder / "half_2.mrc")),
+        resolution=RESOLUTION,
+        checkpoint=folder / "net.safetensors",
+        enhancement=EnhancementSettings(**cpu),
+        embedding=EmbeddingSettings(**cpu),
+    )
+    for name, volume in (
+        ("enhanced", enhanced.volume),
+        ("enhanced_1A", enhanced.working),
+        ("enhanced_low_passed", enhanced.low_passed),
+        ("enhanced_confidence", enhanced.confidence),
+    ):
+        there = read_map(made / f"{name}.mrc").data
+        assert np.allclose(volume.data, there, rtol=0, atol=1e-4 * there.std()), name
+    assert enhanced.guard == pytest.approx(record["half_maps"])
+    assert enhanced.record["input"] == pytest.approx(record["input"])
+
+
+def imported_by(statement):
+    script = f"import sys; {statement}; print(*{{name.partition('.')[0] for name in sys.modules}})"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    return set(done.stdout.split())
+
+
+def test_half_maps_alone_are_averaged(folder, tmp_path, enhance):
+    halves = ("--half-maps", folder / "half_1.mrc", folder / "half_2.mrc", "--no-check-halves")
+    assert enhance(tmp_path / "a.mrc", *halves, "--no-confidence", given=())[0] == 0
+    assert enhance(tmp_path / "b.mrc", "--no-confidence")[0] == 0
+    one, other = read_map(tmp_path / "a.mrc").data, read_map(tmp_path / "b.mrc").data
+    assert np.allclose(one, other, atol=1e-4 * other.std())
+    record = json.loads((tmp_path / "a.json").read_text())
+    assert record["half_maps"] is None
+    assert "map" not in record["provenance"]["inputs"]
+
+
+def test_what_is_switched_off_is_not_there(folder, tmp_path, enhance):
+    options = ("--no-confidence", "--no-keeping", "--no-chimerax", "--model", folder / "model.cif")
+    assert enhance(tmp_path / "a.mrc", *options)[0] == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.json", "a.mrc"]
+    record = json.loads((tmp_path / "a.json").read_text())
+    assert record["keeping"] is None
+    assert record["confidence"] is None
+
+
+def refused(outcome, *words):
+    status, told = outcome
+    assert status == 1
+    assert told.startswith("cryosamu: ")
+    assert told.count("\n") == 1
+    for word in words:
+        assert word in told
+
+
+def test_what_does_not_go_together_is_told_before_the_work(folder, tmp_path, enhance, monkeypatch):
+    monkeypatch.setattr("cryosamu.enhancement.sources.read_map", None)
+    monkeypatch.setattr("cryosamu.enhancement.half_maps.read_map", None)
+    half = folder / "half_1.mrc"
+    refused(enhance(tmp_path / "a.mrc", "--also-low-passed"), "--resolution")
+    refused(enhance(tmp_path / "a.mrc", given=()), "give the MAP")
+    refused(enhance(tmp_path / "a.mrc", "--report", tmp_path / "a.json"), "another output")
+    refused(enhance(half, "--half-maps", half, folder / "half_2.mrc"), "would overwrite")
+    model = ("--model", folder / "model.cif")
+    refused(enhance(tmp_path / "a.mrc", *model, "--report", model[1]), "would overwrite")
+    assert list(tmp_path.iterdir()) == []
+    assert (folder / "model.cif").read_text().startswith("data_1UBI")
+
+
+def test_a_model_elsewhere_is_refused_unless_forced(folder, tmp_path, enhance):
+    structure = gemmi.read_structure(str(folder / "model.cif"))
+    for site in structure[0].all():
+        site.atom.pos += gemmi.Position(0, 0, 14)
+    structure.make_mmcif_document().write_file(str(tmp_path / "moved.cif"))
+    model = ("--model", tmp_path / "moved.cif", "--resolution", RESOLUTION)
+    refused(enhance(tmp_path / "a.mrc", *model), "moved.cif")
+    assert [path.name for path in tmp_path.iterdir()] == ["moved.cif"]
+    status, told = enhance(tmp_path / "a.mrc", *model, "--force")
+    assert status == 0
+    assert "fit" in json.loads((tmp_path / "a.json").read_text())["input"], told
+
+
+def test_ctrl_c_during_the_work_leaves_nothing(folder, tmp_path):
+    """A real interrupt, sent from outside once the outputs have their temporary files."""
+    process = started(arguments_of(folder, tmp_path / "a.mrc", *ALL))
+    while process.poll() is None and not list(tmp_path.iterdir()):
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, told = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert "interrupted" in told
+    assert "Traceback" not in told
+    assert list(tmp_path.iterdir()) == []
+
+
+BETWEEN = """
+import os, signal
+from cryosamu.enhancement import map_file
+from cryosamu import files
+def after(function, name):
+    def then(*given, **others):
+        function(*given, **others)
+        if str(given[-1]).endswith(name) or name == "maps" and "confidence" in given[-1]:
+            os.kill(os.getpid(), signal.SIGINT)
+    return then
+"""
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        "map_file.write_map = after(map_file.write_map, 'maps')",
+        "os.replace = after(os.replace, 'a_confidence.mrc')",
+    ],
+)
+def test_ctrl_c_between_writes_leaves_what_was_there_before(folder, tmp_path, where):
+    (tmp_path / "a.json").write_text("old")
+    process = started(arguments_of(folder, tmp_path / "a.mrc", *ALL), BETWEEN + where)
+    _, told = process.communicate(timeout=120)
+    assert process.returncode == 130, told
+    assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
+    assert (tmp_path / "a.json").read_text() == "old"
