@@ -4,6 +4,7 @@ import bz2
 import gzip
 import math
 import tracemalloc
+from pathlib import Path
 
 import gemmi
 import mrcfile
@@ -18,6 +19,8 @@ from cryosamu.volume.grid import grid_shape, resample
 from cryosamu.volume.io import read_map, write_map
 from cryosamu.volume.volume import Volume
 
+SHARED = Path(__file__).parents[4] / "shared/data/maps"
+REAL = ("EMD-5925/EMD-5925_chain_masked", "EMD-6187/EMD-6187_K", "EMD-6374/EMD-6374_chainD")
 AXIS_ORDERS = [(1, 2, 3), (3, 2, 1), (2, 1, 3), (1, 3, 2), (2, 3, 1), (3, 1, 2)]
 PACKINGS = {"plain": bytes, "gzip": gzip.compress, "bzip2": bz2.compress}
 KEPT_WORDS = {
@@ -95,6 +98,20 @@ def test_a_network_that_changes_nothing_gives_back_the_file(
     assert np.abs(again.data - expected).max() < 1e-4
     if all(new >= old for old, new in zip(volume.shape, working.shape, strict=True)):
         assert np.abs(again.data - volume.data).max() < 1e-4
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="the real maps of ../shared/data are not here")
+@pytest.mark.parametrize("name", REAL)
+def test_real_headers_are_written_back_to_the_bit(tmp_path, name):
+    raw = gzip.decompress((SHARED / f"{name}.mrc.gz").read_bytes())
+    volume = read_map(SHARED / f"{name}.mrc.gz")
+    assert write_map(tmp_path / "a.mrc", volume, "new") is None
+    written = (tmp_path / "a.mrc").read_bytes()
+    for words in KEPT_WORDS.values():
+        assert written[words] == raw[words]
+    labels = 80 * len(volume.frame.labels)
+    assert written[224 : 224 + labels] == raw[224 : 224 + labels]
+    assert written[1024:] == raw[1024:]
 
 
 NAN, INFINITE = float("nan"), math.inf
