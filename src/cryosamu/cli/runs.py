@@ -28,7 +28,8 @@ def runs(
     """List trainings, the best on validation first, with the settings in which they differ.
 
     Finished and unfinished ones; a broken one is named with what is wrong. Losses compare between
-    runs with the same data: those were judged by the same maps. Beside each unfinished run lies
+    runs that were judged by the same loss on the same crops (`judged_by`): these stand together,
+    each group ranked for itself. Beside each unfinished run lies
     progress.html, its curves and example slices.
 
     Example: `cryosamu runs results/train`
@@ -49,13 +50,20 @@ def runs(
         typer.echo(pd.DataFrame(rows).to_csv(index=False), nl=False)
     else:
         typer.echo(_table(rows))
+        groups = len({row["judged_by"] for row in rows} - {None})
+        if groups > 1:
+            typer.echo(
+                f"{groups} groups of runs, each judged by another loss or other crops (judged_by): "
+                "losses compare within a group alone",
+                err=True,
+            )
         for row in rows:
             if row["fault"]:
                 typer.echo(row["fault"], err=True)
 
 
 def _table(rows: Sequence[dict[str, Any]]) -> str:
-    """Return the rows in columns; those that are empty throughout are left out."""
+    """Return the rows in columns, those left out that are empty throughout; groups set apart."""
     if not rows:
         return "no runs"
     names = [
@@ -70,6 +78,9 @@ def _table(rows: Sequence[dict[str, Any]]) -> str:
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
         for line in cells
     ]
+    for place in range(len(rows) - 1, 0, -1):
+        if rows[place]["judged_by"] != rows[place - 1]["judged_by"]:
+            lines.insert(place + 1, "")
     return "\n".join(lines)
 
 

@@ -50,6 +50,9 @@ class TrainingSummary:
         `device` (`cpu`, or the model of the GPU) and `precision` of the run's steps: several where
         it went on elsewhere, empty where not recorded. How long they took is no part of it, since
         the same run gives the same bytes.
+    judges
+        Digest of the crops that the loss on validation was measured on and of what it is: losses
+        of the same digest compare; None where not recorded.
     """
 
     steps: int
@@ -62,6 +65,7 @@ class TrainingSummary:
     metrics: dict[str, float] = field(default_factory=dict)
     structures: dict[str, Any] = field(default_factory=dict)
     computed_on: tuple[dict[str, str], ...] = ()
+    judges: str | None = None
 
 
 @dataclass(frozen=True)

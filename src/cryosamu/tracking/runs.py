@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,12 +14,15 @@ import pandas as pd
 
 from cryosamu.config import OF_THE_MACHINE
 from cryosamu.errors import CryosamuError
+from cryosamu.provenance import digest_of
 from cryosamu.tables import HISTORY, PACE, read_table
 from cryosamu.tensors import read_tensors_header
 from cryosamu.tracking.folder import RunFolder
 
 _OF_A_RUN = {"about.json", "run.json", "state.safetensors"}
 _ABSENT = "absent"
+# Of runs that do not record by what they were judged: what decides it, beside their data.
+_JUDGING = ("validate_by", "crop", "seed", "embedding_dropout")
 
 
 @dataclass(frozen=True)
@@ -42,8 +46,10 @@ class Run:
     pairs, validation_pairs, structures
         Numbers of what it learns from and is judged by.
     data, lock
-        Digests: runs with the same data were judged by the same maps. The lock's is None where
-        none was given.
+        Digests; the lock's is None where none was given.
+    judges
+        Digest of the crops that it is judged by and of what the loss is: losses of the same
+        compare. None in runs made before it was recorded.
     parents
         The checkpoints that it continues.
     settings
@@ -66,15 +72,28 @@ class Run:
     structures: int | None = None
     data: str | None = None
     lock: str | None = None
+    judges: str | None = None
     parents: int | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def judged_by(self) -> str | None:
+        """What the loss is, and by what it was measured: losses compare where this is the same."""
+        if not self.metrics:
+            return None
+        judges = self.judges
+        if not judges:
+            values = [self.settings.get(f"training.{name}") for name in _JUDGING]
+            judges = digest_of([self.data, *values])
+        return f"{self.settings.get('training.validate_by', 'loss')} {judges[:8]}"
 
 
 def find_runs(places: Iterable[Path]) -> list[Run]:
     """Return the runs in some folders, at any depth, and those of single checkpoints.
 
-    Of a folder without runs its checkpoints are taken. The best loss on validation comes first,
-    what cannot be read last.
+    Of a folder without runs its checkpoints are taken. Runs that were judged by the same loss on
+    the same crops stand together, the best first, the largest such group before the others; what
+    cannot be read stands last.
 
     Raises
     ------
@@ -91,7 +110,13 @@ def find_runs(places: Iterable[Path]) -> list[Run]:
         walked = sorted((Path(folder), files) for folder, _, files in os.walk(place))
         found = [folder for folder, files in walked if _OF_A_RUN.intersection(files)]
         runs += [_read_safely(path) for path in found or sorted(place.glob("*.safetensors"))]
-    return sorted(runs, key=lambda run: (run.metrics.get("loss", float("inf")), str(run.path)))
+    sizes = Counter(run.judged_by for run in runs)
+
+    def rank(run: Run) -> tuple[bool, int, str, float, str]:
+        group, loss = run.judged_by, run.metrics.get("loss", float("inf"))
+        return group is None, -sizes[group], group or "", loss, str(run.path)
+
+    return sorted(runs, key=rank)
 
 
 def differing_settings(runs: Sequence[Run]) -> list[str]:
@@ -114,6 +139,7 @@ def _row(run: Run) -> dict[str, Any]:
         "step": run.step,
         "steps": run.steps,
         "best_step": run.best_step,
+        "judged_by": run.judged_by,
         "loss": run.metrics.get("loss"),
         "with_structure": run.metrics.get("loss_with_structure"),
         "without_structure": run.metrics.get("loss_without_structure"),
@@ -170,6 +196,7 @@ def _finished(folder: RunFolder, known: Mapping[str, Any]) -> Run:
         metrics=summary["metrics"],
         loss_of_input=_first(history.loc[history["metric"] == "loss_of_input", "value"]),
         seconds=_last(pace["seconds"]),
+        judges=summary.get("judges"),
         crops_per_second=_middle(pace["crops_per_second"]),
         parents=len(summary["lineage"]),
         **known,
@@ -191,6 +218,7 @@ def _unfinished(folder: RunFolder, known: Mapping[str, Any]) -> Run:
         metrics=state["best_metrics"],
         loss_of_input=of_input[0] if of_input else None,
         seconds=state["seconds"],
+        judges=state.get("judges"),
         crops_per_second=_middle(pace["crops_per_second"]),
         parents=len(state["lineage"]),
         **known,
@@ -220,6 +248,7 @@ def _read_checkpoint(path: Path) -> Run:
             structures=len(summary["structures"].get("structures", ())),
             data=summary["data_digest"],
             lock=summary["lock_digest"],
+            judges=summary.get("judges"),
             parents=len(summary["lineage"]),
             settings=flattened({**settings, "training": training}),
         )

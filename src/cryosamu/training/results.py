@@ -118,6 +118,7 @@ def write_results(
             lineage=tuple(state.lineage),
             metrics=state.best_metrics,
             computed_on=tuple(state.computed_on),
+            judges=state.judges,
             structures={} if data.simulated is None else data.simulated.record(),
         ),
         provenance=provenance_record(settings_of_run, {}, training.seed),

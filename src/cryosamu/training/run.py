@@ -190,6 +190,7 @@ def _train(
     source = CropSource(data.train, simulated)
     judges = data.validation or data.train
     validation = Validation(judges, training, device, processes, state.former)
+    state.judges = validation.digest
 
     def observe(state: TrainingState) -> None:
         draw_progress(plan.folder, training.run, state, validation.slices)

@@ -54,6 +54,8 @@ class TrainingState:
         EMDB ids of the validation pairs by which the continued checkpoint was chosen.
     computed_on
         As `TrainingSummary.computed_on`.
+    judges
+        Digest of what it is validated by; see `Validation`.
     step
         Steps done.
     losses, norms
@@ -83,6 +85,7 @@ class TrainingState:
     lineage: list[dict[str, Any]]
     former: list[str]
     computed_on: list[dict[str, str]]
+    judges: str = ""
     step: int = 0
     losses: list[float] = field(default_factory=list)
     norms: list[float] = field(default_factory=list)
@@ -190,6 +193,7 @@ def _content(state: TrainingState) -> tuple[dict[str, Tensor], dict[str, Any]]:
         "lineage": state.lineage,
         "former": state.former,
         "computed_on": state.computed_on,
+        "judges": state.judges,
         "step": state.step,
         "losses": state.losses,
         "norms": state.norms,

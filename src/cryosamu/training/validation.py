@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection, Sequence
 
 import numpy as np
@@ -39,6 +40,8 @@ class Validation:
 
     Attributes
     ----------
+    digest
+        Of the crops, their tokens and what the loss is: losses of the same digest compare.
     slices
         Of the first crops of some pairs, as this process saw them last, by EMDB id: the middle
         slices of the map, of what the network made of it with and without structure, and of the
@@ -61,8 +64,17 @@ class Validation:
             for pair in pairs
             for cube in validation_crops(pair, settings, _CROPS_A_PAIR)
         ]
+        self.digest = self._digest()
         self._former = np.array([pair.emdb_id in former for pair, _ in self._examples])
         self.slices: dict[str, dict[str, Slice]] = {}
+
+    def _digest(self) -> str:
+        settings = self._settings
+        found = hashlib.sha256(f"{settings.validate_by} {settings.embedding_dropout:g}".encode())
+        for pair, cube in self._examples:
+            found.update(cube.tobytes() + f"{pair.resolution:g}".encode())
+            found.update(pair.tokens.numpy().tobytes() + pair.token_mask.numpy().tobytes())
+        return found.hexdigest()
 
     def measure(
         self, network: EnhancementNetwork, stop: StopRequest

@@ -20,7 +20,7 @@ import cryosamu.training.loop as loop
 from cryosamu.cli.main import build_application
 from cryosamu.errors import CheckpointError, CryosamuError
 from cryosamu.tables import HISTORY, PACE, read_table
-from cryosamu.tensors import read_tensors, read_tensors_header
+from cryosamu.tensors import read_tensors, read_tensors_header, write_tensors
 from cryosamu.tracking.page import chart, write_page
 from cryosamu.tracking.runs import differing_settings, find_runs
 from cryosamu.training.state import load_state, save_state
@@ -158,6 +158,54 @@ def test_finished_unfinished_and_broken_runs_are_listed_and_compared(world, monk
     assert sum("checkpoint.safetensors: is cut short, damaged" in s for s in said)
     read = list(csv.DictReader(io.StringIO(asked(world.folder / "states", "--csv").stdout)))
     assert [row["run"] for row in read] == [row["run"] for row in rows]
+
+
+def test_runs_of_other_losses_or_crops_are_not_ranked_together(world):
+    changes = {
+        "one": {},
+        "two": {"learning_rate": 1e-3},
+        "by_correlation": {"validate_by": "correlation"},
+        "seed": {"seed": 6},
+    }
+    for name, change in changes.items():
+        short = TRAINING.model_copy(update={"steps": 2, "run": name, **change})
+        world.train(name, f"states/{name}", training=short)
+    # More to learn from, the same to judge by.
+    world.add(8, "train").train(
+        "more", "states/more", training=TRAINING.model_copy(update={"steps": 2, "run": "more"})
+    )
+    runs = find_runs([world.folder / "states"])
+    assert {run.name for run in runs[:3]} == {"one", "two", "more"}
+    losses = [run.metrics["loss"] for run in runs[:3]]
+    assert losses == sorted(losses)
+    groups = [run.judged_by for run in runs]
+    assert len(set(groups[:3])) == 1
+    assert len(set(groups)) == 3
+    assert [one for one in groups if one.startswith("correlation ")] == [
+        run.judged_by for run in runs if run.name == "by_correlation"
+    ]
+    answer = asked(world.folder / "states")
+    blank = [number for number, line in enumerate(answer.stdout.rstrip().splitlines()) if not line]
+    assert blank == [4, 6]
+    assert "3 groups of runs, each judged by another loss" in answer.stderr
+    alone = asked(world.folder / "states" / "one", world.folder / "states" / "two")
+    assert "groups" not in alone.stderr
+    assert "" not in alone.stdout.rstrip().splitlines()
+
+
+def test_runs_of_before_are_grouped_by_what_they_record(world):
+    world.train("a", "states/a")
+    kept = folder_of(world, "states/a") / "checkpoint.safetensors"
+    tensors, header = read_tensors(kept)
+    del header["training"]["judges"]
+    (world.folder / "old").mkdir()
+    for name, change in (("a", {}), ("b", {"learning_rate": 1.0}), ("c", {"crop": 24})):
+        header["provenance"]["settings"] |= change
+        write_tensors(world.folder / "old" / f"{name}.safetensors", tensors, header)
+    one, two, three = (
+        find_runs([world.folder / "old" / f"{name}.safetensors"])[0].judged_by for name in "abc"
+    )
+    assert one == two != three
 
 
 def test_checkpoints_without_their_runs_are_listed(world):
