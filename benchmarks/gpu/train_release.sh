@@ -7,7 +7,7 @@
 # config.yaml (settings that differ from the recipe) and, from call to call, the folder state. A call
 # ends after SECONDS (540) by SIGTERM, its finished steps kept in STAGE/state, and the next one goes on;
 # one that finds the training finished writes STAGE/checkpoint.safetensors and STAGE/history.parquet.
-# Where the machine forgets, keep STAGE/state and STAGE/tokens.safetensors between calls.
+# Where the machine forgets, keep STAGE/state and STAGE/tokens.safetensors* between calls.
 #
 # To pack the structures, where the archives and the models of the evaluated maps are:
 #
@@ -35,8 +35,8 @@ if [[ ! -f $tokens ]]; then
     timeout --signal TERM "$seconds" cryosamu structures embed "$stage/structures.safetensors" \
         --config "$stage/config.yaml" --output "$tokens" || status=$?
     if ((status == 124)); then
-        echo "the time was too short for the tokens: only with 'embedding.store' set in" \
-            "$stage/config.yaml does the next call go on where this one ended." >&2
+        echo "the tokens are not finished; call again to go on."
+        exit 0
     fi
     if ((status != 0)); then exit "$status"; fi
 fi

@@ -109,34 +109,27 @@ def embed(
 ) -> None:
     """Make the structure tokens of packed structures, as `cryosamu embed --pooled` does of files.
 
-    `embedding.store` in the settings is where vectors are looked for first, and kept.
+    What is embedded is kept in OUTPUT.parts, every 25 structures: called again after a kill, the
+    command goes on there. `embedding.store` in the settings is where vectors are looked for first,
+    and kept.
 
         cryosamu structures embed structures.safetensors -o tokens.safetensors --config config.yaml
     """
     import torch
-    from tqdm import tqdm
 
     from cryosamu.config import read_config
-    from cryosamu.embedding.embed import embed_chains, pool_embedding, tokens_header
     from cryosamu.embedding.encoder import load_encoder
-    from cryosamu.embedding.store import EmbeddingStore
-    from cryosamu.embedding.tokens import write_tokens
+    from cryosamu.training.simulated.embedding import embed_structures
     from cryosamu.training.simulated.library import read_library
 
     if output.suffix != _SUFFIX:
         raise CryosamuError(f"{output}: is written as safetensors; end the name in {_SUFFIX}.")
     torch.set_num_threads(1)
     settings = read_config(config).embedding
-    encoder = load_encoder(settings)
-    store = EmbeddingStore(settings.store) if settings.store else None
     structures = [one for path in libraries for one in read_library(path).structures]
-    tokens, header = {}, None
-    for one in tqdm(structures, desc="embedding", unit="structure", disable=None):
-        found = embed_chains(one.name, one.protein_chains(), encoder, settings, store)
-        tokens[one.name] = pool_embedding(found, settings.pooling)
-        header = tokens_header(found, settings.pooling)
-    if header is not None:
-        write_tokens(output, tokens, header)
+    kept = embed_structures(structures, load_encoder(settings), settings, output)
+    if kept:
+        typer.echo(f"{kept} of {len(structures)} structures were embedded before", err=True)
 
 
 def _read(
