@@ -96,9 +96,7 @@ def confidence_map(
     evidence = evidence_of(volume, enhanced, used)
     coarse = calibration.confidence(evidence.values)
     if halves is not None:
-        first, second = (coarse_map(half, used) for half in halves)
-        agreement = np.maximum(local_correlation(first, second, used), 0)
-        coarse = np.minimum(coarse, np.sqrt(2 * agreement / (1 + agreement)))
+        coarse = np.minimum(coarse, half_map_bound(halves, used))
     flat = flat_voxels(volume)
     data = _interpolated(coarse, volume.shape)
     data[flat] = 0
@@ -121,6 +119,13 @@ def confidence_map(
         "notes": _notes(source, same, float(flat.mean())),
     }
     return Confidence(volume.with_data(data), record)
+
+
+def half_map_bound(halves: tuple[Volume, Volume], resolution: float) -> FloatArray:
+    """Return C_ref of the halves' local correlation on the coarse grid, [nz, ny, nx], 0 to 1."""
+    first, second = (coarse_map(half, resolution) for half in halves)
+    agreement = np.maximum(local_correlation(first, second, resolution), 0)
+    return np.asarray(np.sqrt(2 * agreement / (1 + agreement)), np.float32)
 
 
 def _resolution(
