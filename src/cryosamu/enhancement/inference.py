@@ -1,161 +1,31 @@
-"""A network over a volume: precision, devices, windows as large as memory allows, back-off."""
+"""A network over a volume in windows as large as memory allows, and smaller ones when it ends."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from cryosamu.config import EnhancementSettings
+from cryosamu.enhancement.predictor import MOST_AT_ONCE, is_out_of_memory
 from cryosamu.errors import ConfigError, CryosamuError
 from cryosamu.network.interface import EnhancementNetwork
 from cryosamu.volume.volume import FloatArray
-from cryosamu.volume.windowed import Predictor, predict_in_windows
+from cryosamu.volume.windowed import Predictor, predict_in_windows, windows_to_compute
 from cryosamu.volume.windows import WindowPlan, plan_windows, smallest_window
 
 BLENDED_WINDOW = 96
 """Largest window, by default, of networks that see what else is in a window."""
 
-MOST_AT_ONCE = 16
-"""Windows that a GPU is given at once at most: more fill it no better."""
+SMALLEST_SPARSE = 64
+"""Edge of the windows below which solvent is not cut out any finer."""
 
-
-def chosen_precision(wanted: str, device: torch.device, network: EnhancementNetwork) -> torch.dtype:
-    """Return the numbers to compute with on a device.
-
-    Raises
-    ------
-    ConfigError
-        When bfloat16 is asked for by name of a processor without instructions for it.
-    """
-    if wanted == "float32":
-        return torch.float32
-    pays = _has_bfloat16(device)
-    if wanted == "bfloat16":
-        if device.type == "cpu" and not pays:
-            raise ConfigError(
-                "this processor has no instructions for bfloat16; set 'enhancement.precision' to "
-                "auto or float32."
-            )
-        return torch.bfloat16
-    return torch.bfloat16 if pays and network.tile_consistent else torch.float32
-
-
-def _has_bfloat16(device: torch.device) -> bool:
-    if device.type == "cuda":
-        return torch.cuda.get_device_capability(device)[0] >= 8
-    if device.type == "cpu":
-        features = torch.cpu.get_capabilities()
-        return bool(features.get("avx512_bf16") or features.get("amx_bf16"))
-    return False
-
-
-@dataclass(frozen=True)
-class Told:
-    """What a network is told beside the density.
-
-    Attributes
-    ----------
-    tokens
-        float [tokens, width] or None.
-    token_mask
-        bool [tokens], true for a real token; None where all are.
-    resolution
-        Å, or None.
-    """
-
-    tokens: Tensor | None = None
-    token_mask: Tensor | None = None
-    resolution: float | None = None
-
-
-@dataclass
-class DevicePredictor:
-    """A network on one device as a function of windows; it halves what it is given at once.
-
-    Attributes
-    ----------
-    network
-        On the device, ready for inference.
-    at_once
-        Windows at once: as many as it is given, until memory did not suffice for them.
-    """
-
-    network: EnhancementNetwork
-    device: torch.device
-    dtype: torch.dtype
-    told: Told = field(default_factory=Told)
-    at_once: int = MOST_AT_ONCE
-
-    def __call__(self, windows: FloatArray) -> FloatArray:
-        """Return the answers, float32 [windows, z, y, x].
-
-        Raises
-        ------
-        torch.OutOfMemoryError, RuntimeError, MemoryError
-            When memory does not suffice for one window.
-        """
-        answers: list[FloatArray] = []
-        while len(answers) < len(windows):
-            part = windows[len(answers) : len(answers) + self.at_once]
-            try:
-                answers.extend(self._predict(part))
-            except (RuntimeError, MemoryError) as error:
-                if len(part) == 1 or not is_out_of_memory(error):
-                    raise
-                self.at_once = len(part) // 2
-            if self.device.type == "cuda":
-                torch.cuda.empty_cache()
-        return np.stack(answers) if len(answers) > 1 else answers[0][None]
-
-    def _predict(self, windows: FloatArray) -> FloatArray:
-        count = len(windows)
-        tokens, mask = self.told.tokens, self.told.token_mask
-        placed = shown = known = None
-        if tokens is not None:
-            placed = tokens.to(self.device, torch.float32).expand(count, -1, -1)
-            shown = None if mask is None else mask.to(self.device).expand(count, -1)
-        if self.told.resolution is not None:
-            known = torch.full((count,), self.told.resolution, device=self.device)
-        with (
-            reproducible(),
-            torch.autocast(self.device.type, torch.bfloat16, enabled=self.dtype is torch.bfloat16),
-        ):
-            density = torch.from_numpy(np.ascontiguousarray(windows)).to(self.device)
-            answer: FloatArray = (
-                self.network(density[:, None], placed, shown, known)[:, 0].float().cpu().numpy()
-            )
-        return answer
-
-
-@contextmanager
-def reproducible() -> Iterator[None]:
-    """Inference whose result depends on nothing but its input, on one kind of device."""
-    with (
-        torch.inference_mode(),
-        torch.backends.cudnn.flags(
-            enabled=True, benchmark=False, deterministic=True, allow_tf32=False
-        ),
-    ):
-        yield
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Tell whether this is one of the several ways in which torch runs out of memory."""
-    told = str(error).lower()
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or (
-        isinstance(error, RuntimeError)
-        and any(
-            words in told
-            for words in ("out of memory", "not enough memory", "can't allocate memory")
-        )
-    )
+WORTH = 0.9
+"""Of the voxels to compute: what smaller windows must stay below to be taken for solvent's sake."""
 
 
 @dataclass(frozen=True)
@@ -230,12 +100,39 @@ def planned(
     network: EnhancementNetwork,
     settings: EnhancementSettings,
     limits: Limits,
+    wanted: NDArray[np.bool_] | None = None,
 ) -> WindowPlan:
-    """Return the windows for a volume within limits."""
+    """Return the windows for a volume within limits.
+
+    Parameters
+    ----------
+    wanted
+        bool in the volume's shape: smaller windows are taken where they leave out so much of the
+        rest that it is worth their margins.
+    """
     needed = smallest_window(settings.margin, network.stride)
-    # The cube root is of whole voxels: a limit of exactly n³ allows n.
-    edge = max(round((limits.voxels + 0.5) ** (1 / 3) - 0.5 + 1e-9), needed)
-    return plan_windows(shape, edge, settings.margin, network.stride, limits.workers)
+    size = max(limits.voxels, needed**3)
+    best = plan_windows(shape, _edge(size), settings.margin, network.stride, limits.workers)
+    if wanted is None or not network.tile_consistent:
+        return best
+    least = WORTH * computed_voxels(best, wanted)
+    size = math.prod(best.window)
+    while (size := size // 2) > max(needed, SMALLEST_SPARSE) ** 3:
+        plan = plan_windows(shape, _edge(size), settings.margin, network.stride, limits.workers)
+        if (voxels := computed_voxels(plan, wanted)) < least:
+            best, least = plan, voxels
+    return best
+
+
+def computed_voxels(plan: WindowPlan, wanted: NDArray[np.bool_] | None) -> int:
+    """Return how many voxels the network sees in those of a plan's windows that are computed."""
+    return len(windows_to_compute(plan, wanted)) * math.prod(plan.window)
+
+
+def _edge(voxels: int) -> int:
+    """Return the edge of the largest cube of so many voxels."""
+    edge = round(math.cbrt(voxels))
+    return edge if edge**3 <= voxels else edge - 1
 
 
 def predicted(
@@ -262,7 +159,7 @@ def predicted(
     nz, ny, nx = data.shape
     smallest = smallest_window(settings.margin, network.stride) ** 3
     while True:
-        plan = planned((nz, ny, nx), network, settings, limits)
+        plan = planned((nz, ny, nx), network, settings, limits, wanted)
         try:
             answer = predict_in_windows(
                 data, predictors, plan, smooth=not network.tile_consistent, batch=limits.batch,

@@ -14,15 +14,9 @@ from numpy.typing import NDArray
 
 from cryosamu.config import EnhancementSettings
 from cryosamu.enhancement.forecast import Forecast, forecast_of, seconds_a_voxel
-from cryosamu.enhancement.inference import (
-    DevicePredictor,
-    Limits,
-    Told,
-    limits_of,
-    planned,
-    predicted,
-)
+from cryosamu.enhancement.inference import Limits, limits_of, planned, predicted
 from cryosamu.enhancement.memory import allowed_memory
+from cryosamu.enhancement.predictor import DevicePredictor, Told
 from cryosamu.enhancement.rotations import rotated, rotated_back, rotations
 from cryosamu.enhancement.solvent import Solvent
 from cryosamu.network.interface import EnhancementNetwork
@@ -135,7 +129,7 @@ class Passes:
         turns: int,
     ) -> Forecast:
         nz, ny, nx = seen.shape
-        plan = planned((nz, ny, nx), self.network, self.settings, limits)
+        plan = planned((nz, ny, nx), self.network, self.settings, limits, wanted)
         fixed, each = self.network.memory(self.dtype)
         return forecast_of(
             plan,

@@ -4,7 +4,7 @@ The noise is that of the outermost part of the box that is not constant (outside
 and is believed only where it looks like noise: symmetric, without far outliers, far below the
 map's peaks. Density is positive and its tail long, so that a map without solvent, or one masked
 tightly, fails this and only its constant part is left out. What stands out of the noise, in
-single voxels or in means over 4 Å, is kept with 12 Å around it.
+single voxels or in means over 4 Å, is kept with 8 Å around it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.ndimage import distance_transform_edt
+from scipy.ndimage import binary_erosion, distance_transform_edt
 from torch.nn import functional as F
 
 from cryosamu.volume.volume import FloatArray, Volume
@@ -22,10 +22,10 @@ from cryosamu.volume.volume import FloatArray, Volume
 BLOCK = 4
 """Edge in voxels of the working grid, about Å, of the blocks that are kept or left out."""
 
-SURROUNDINGS = 12.0
+SURROUNDINGS = 8.0
 """Å around what stands out that are kept whole."""
 
-RAMP = 12.0
+RAMP = 8.0
 """Å over which the network's answer then passes into that to empty input."""
 
 VOXEL_SIGMAS = 5.0
@@ -111,8 +111,10 @@ def find_solvent(volume: Volume, shape: tuple[int, int, int]) -> Solvent | None:
     shape
         (nz, ny, nx) of the working grid in the same box.
     """
-    highest, means, live = _blocks_of(volume)
-    noise = _noise(volume, means, live)
+    background = _background(volume)
+    highest, lowest, means = _blocks_of(volume)
+    live = (highest != background) | (lowest != background)
+    noise = _noise(volume, means, live, background)
     source = "constant"
     occupied = live
     if noise is not None:
@@ -142,29 +144,32 @@ def _around(
         for count, own in zip(counts, occupied.shape, strict=True)
     ]
     distance = BLOCK * distance_transform_edt(~occupied[np.ix_(*places)])
-    weights = np.clip((SURROUNDINGS + RAMP - distance) / RAMP, 0, 1).astype(np.float32)
+    # Between block centres weights are interpolated: a block more, for what lies at its far face.
+    reach = SURROUNDINGS + BLOCK + RAMP
+    weights = np.clip((reach - distance) / RAMP, 0, 1).astype(np.float32)
     return None if (weights == 1).all() else Solvent(weights, shape, source)
 
 
-def _blocks_of(volume: Volume) -> tuple[FloatArray, FloatArray, NDArray[np.bool_]]:
-    """Return each block's highest voxel, its mean, and whether any voxel is not the background.
+def _background(volume: Volume) -> float:
+    """Return the value at most of the box's corners."""
+    z, y, x = (slice(None, None, max(length - 1, 1)) for length in volume.shape)
+    values, counts = np.unique(volume.data[z, y, x], return_counts=True)
+    return float(values[counts.argmax()])
 
-    Blocks have edges of about 4 Å. The background is the value at most of the box's corners.
-    """
+
+def _blocks_of(volume: Volume) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return the highest and lowest voxel and the mean of each block, with edges of about 4 Å."""
     x, y, z = (max(round(BLOCK / size), 1) for size in volume.voxel_size)
     data = torch.from_numpy(volume.data)[None, None]
     edges = (z, y, x)
     highest = F.max_pool3d(data, edges, ceil_mode=True)[0, 0].numpy()
     lowest = -F.max_pool3d(-data, edges, ceil_mode=True)[0, 0].numpy()
     means = F.avg_pool3d(data, edges, ceil_mode=True, count_include_pad=False)[0, 0].numpy()
-    corners = volume.data[:: volume.shape[0] - 1 or 1, :: volume.shape[1] - 1 or 1]
-    values, counts = np.unique(corners[:, :, :: volume.shape[2] - 1 or 1], return_counts=True)
-    background = values[counts.argmax()]
-    return highest, means, (highest != background) | (lowest != background)
+    return highest, lowest, means
 
 
 def _noise(
-    volume: Volume, means: FloatArray, live: NDArray[np.bool_]
+    volume: Volume, means: FloatArray, live: NDArray[np.bool_], background: float
 ) -> tuple[float, float, float] | None:
     """Return the noise's median, its sigma, and that of block means; None where there is none."""
     outer = _outermost(live)
@@ -176,6 +181,7 @@ def _noise(
     places = (corner[:, None] + inside).reshape(-1, 3)
     places = places[(places < volume.shape).all(axis=1)]
     values = volume.data[tuple(places.T)].astype(np.float64)
+    values = values[values != background]
     middle, sigma = _robust(values)
     peak = float(np.percentile(volume.data[:: max(z // 2, 1)], 99.9))
     if (
@@ -190,7 +196,8 @@ def _noise(
 
 
 def _outermost(live: NDArray[np.bool_]) -> NDArray[np.bool_] | None:
-    """Return the quarter of the live blocks that is farthest from the box's middle."""
+    """Return the quarter farthest from the box's middle of the blocks that are live all through."""
+    live = binary_erosion(live, np.ones((3, 3, 3), bool), border_value=1)
     radius = np.zeros(live.shape)
     for axis, length in enumerate(live.shape):
         line = (np.arange(length) + 0.5) / length - 0.5

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from cryosamu.config import EnhancementSettings
 from cryosamu.device import choose_devices
-from cryosamu.enhancement.inference import Told, chosen_precision
 from cryosamu.enhancement.passes import Passes
+from cryosamu.enhancement.predictor import Told, chosen_precision
 from cryosamu.enhancement.solvent import Solvent, blended, find_solvent, solvent_outside
 from cryosamu.errors import CheckpointError
 from cryosamu.network.checkpoint import CheckpointHeader

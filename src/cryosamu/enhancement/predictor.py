@@ -1,0 +1,150 @@
+"""A network on one device as a function of windows, in the precision that pays there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cryosamu.errors import ConfigError
+from cryosamu.network.interface import EnhancementNetwork
+from cryosamu.volume.volume import FloatArray
+
+MOST_AT_ONCE = 16
+"""Windows that a GPU is given at once at most: more fill it no better."""
+
+
+def chosen_precision(wanted: str, device: torch.device, network: EnhancementNetwork) -> torch.dtype:
+    """Return the numbers to compute with on a device.
+
+    Raises
+    ------
+    ConfigError
+        When bfloat16 is asked for by name of a processor without instructions for it.
+    """
+    if wanted == "float32":
+        return torch.float32
+    pays = _has_bfloat16(device)
+    if wanted == "bfloat16":
+        if device.type == "cpu" and not pays:
+            raise ConfigError(
+                "this processor has no instructions for bfloat16; set 'enhancement.precision' to "
+                "auto or float32."
+            )
+        return torch.bfloat16
+    return torch.bfloat16 if pays and network.tile_consistent else torch.float32
+
+
+def _has_bfloat16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device)[0] >= 8
+    if device.type == "cpu":
+        features = torch.cpu.get_capabilities()
+        return bool(features.get("avx512_bf16") or features.get("amx_bf16"))
+    return False
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a network is told beside the density.
+
+    Attributes
+    ----------
+    tokens
+        float [tokens, width] or None.
+    token_mask
+        bool [tokens], true for a real token; None where all are.
+    resolution
+        Å, or None.
+    """
+
+    tokens: Tensor | None = None
+    token_mask: Tensor | None = None
+    resolution: float | None = None
+
+
+@dataclass
+class DevicePredictor:
+    """A network on one device as a function of windows; it halves what it is given at once.
+
+    Attributes
+    ----------
+    network
+        On the device, ready for inference.
+    at_once
+        Windows at once: as many as it is given, until memory did not suffice for them.
+    """
+
+    network: EnhancementNetwork
+    device: torch.device
+    dtype: torch.dtype
+    told: Told = field(default_factory=Told)
+    at_once: int = MOST_AT_ONCE
+
+    def __call__(self, windows: FloatArray) -> FloatArray:
+        """Return the answers, float32 [windows, z, y, x].
+
+        Raises
+        ------
+        torch.OutOfMemoryError, RuntimeError, MemoryError
+            When memory does not suffice for one window.
+        """
+        answers: list[FloatArray] = []
+        while len(answers) < len(windows):
+            part = windows[len(answers) : len(answers) + self.at_once]
+            try:
+                answers.extend(self._predict(part))
+            except (RuntimeError, MemoryError) as error:
+                if len(part) == 1 or not is_out_of_memory(error):
+                    raise
+                self.at_once = len(part) // 2
+            if self.device.type == "cuda":
+                torch.cuda.empty_cache()
+        return np.stack(answers) if len(answers) > 1 else answers[0][None]
+
+    def _predict(self, windows: FloatArray) -> FloatArray:
+        count = len(windows)
+        tokens, mask = self.told.tokens, self.told.token_mask
+        placed = shown = known = None
+        if tokens is not None:
+            placed = tokens.to(self.device, torch.float32).expand(count, -1, -1)
+            shown = None if mask is None else mask.to(self.device).expand(count, -1)
+        if self.told.resolution is not None:
+            known = torch.full((count,), self.told.resolution, device=self.device)
+        with (
+            reproducible(),
+            torch.autocast(self.device.type, torch.bfloat16, enabled=self.dtype is torch.bfloat16),
+        ):
+            density = torch.from_numpy(np.ascontiguousarray(windows)).to(self.device)
+            answer: FloatArray = (
+                self.network(density[:, None], placed, shown, known)[:, 0].float().cpu().numpy()
+            )
+        return answer
+
+
+@contextmanager
+def reproducible() -> Iterator[None]:
+    """Inference whose result depends on nothing but its input, on one kind of device."""
+    with (
+        torch.inference_mode(),
+        torch.backends.cudnn.flags(
+            enabled=True, benchmark=False, deterministic=True, allow_tf32=False
+        ),
+    ):
+        yield
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Tell whether this is one of the several ways in which torch runs out of memory."""
+    told = str(error).lower()
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or (
+        isinstance(error, RuntimeError)
+        and any(
+            words in told
+            for words in ("out of memory", "not enough memory", "can't allocate memory")
+        )
+    )

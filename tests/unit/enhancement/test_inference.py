@@ -1,0 +1,290 @@
+"""Windows by memory, back-off, several devices, precision, rotations, the forecast."""
+
+import math
+import re
+import subprocess
+import sys
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from small_networks import Known, header_of, random_network
+
+from cryosamu.config import EnhancementSettings
+from cryosamu.device import choose_devices
+from cryosamu.enhancement import memory, predictor
+from cryosamu.enhancement.forecast import duration
+from cryosamu.enhancement.inference import Limits, limits_of, planned, predicted
+from cryosamu.enhancement.memory import allowed_memory, free_memory
+from cryosamu.enhancement.predictor import DevicePredictor, chosen_precision
+from cryosamu.enhancement.rotations import rotated, rotated_back, rotations
+from cryosamu.enhancement.whole_map import enhance
+from cryosamu.errors import ConfigError, CryosamuError
+from cryosamu.volume.volume import Volume
+
+CPU = torch.device("cpu")
+EXACT = EnhancementSettings(device="cpu", precision="float32")
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    torch.set_num_threads(1)
+
+
+def noise(shape):
+    data = np.random.default_rng(5).normal(size=shape).astype(np.float32)
+    return Volume(data, (1.0, 1.0, 1.0))
+
+
+class Greedy(Known):
+    """Runs out of memory for more than so many voxels."""
+
+    def __init__(self, most):
+        super().__init__(self.answer)
+        self.most, self.asked = most, []
+
+    def answer(self, density):
+        self.asked.append(tuple(density.shape))
+        if density.numel() > self.most:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return 2 * density
+
+
+def test_a_batch_is_halved_until_memory_suffices():
+    network = Greedy(2 * 16**3)
+    run = DevicePredictor(network, CPU, torch.float32, at_once=8)
+    windows = np.random.default_rng(0).random((7, 16, 16, 16)).astype(np.float32)
+    assert np.array_equal(run(windows), 2 * windows)
+    assert [shape[0] for shape in network.asked] == [7, 3, 1, 1, 1, 1, 1, 1, 1]
+    assert run.at_once == 1
+
+
+def test_then_the_window_is_halved():
+    network, data = Greedy(20_000), noise((48, 48, 48)).data
+    settings = EnhancementSettings(device="cpu", margin=8)
+    run = DevicePredictor(network, CPU, torch.float32)
+    answer, plan = predicted(data, network, [run], settings, Limits(48**3, 1, 4))
+    assert np.array_equal(answer, 2 * data)
+    assert math.prod(plan.window) <= 20_000
+    assert plan.count > 1
+
+
+def test_memory_that_suffices_for_nothing_ends_in_a_sentence():
+    network = Greedy(10)
+    run = DevicePredictor(network, CPU, torch.float32)
+    with pytest.raises(CryosamuError, match="memory does not suffice"):
+        predicted(noise((24, 24, 24)).data, network, [run], EXACT, Limits(24**3, 1, 1))
+
+
+def test_a_process_with_little_memory_goes_on_with_smaller_windows():
+    """A real limit, which the settings deny: what torch raises is what is caught."""
+    folder = str(Path(__file__).parent)
+    script = f"""
+import resource, sys
+sys.path.insert(0, {folder!r})
+import numpy as np, psutil, torch
+torch.set_num_threads(1)
+from small_networks import Known, header_of
+from cryosamu.config import EnhancementSettings
+from cryosamu.enhancement.whole_map import enhance
+from cryosamu.volume.volume import Volume
+
+def hungry(density):
+    return density + 0 * torch.ones((1, 200, *density.shape[2:])).mean(1, keepdim=True)
+
+data = np.random.default_rng(5).normal(size=(96, 96, 96)).astype(np.float32)
+volume, network = Volume(data, (1.0, 1.0, 1.0)), Known(hungry)
+settings = EnhancementSettings(device="cpu", memory=1000.0, margin=8)
+small = Volume(data[:16, :16, :16].copy(), (1.0, 1.0, 1.0))
+enhance(small, network, header_of(), settings=settings)
+limit = psutil.Process().memory_info().vms + 400_000_000
+resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+made = enhance(volume, network, header_of(), settings=settings)
+windows = made.record["windows"]
+assert network.shapes[1] == (96, 96, 96), network.shapes
+assert windows["count"] > 1, windows
+positive = data[data > 0]
+assert np.abs(made.volume.data - np.clip(data, 0, np.percentile(positive, 99.999))).max() < 1e-5
+print("windows", windows["count"])
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert re.fullmatch(r"windows \d+\n", done.stdout)
+
+
+@pytest.mark.parametrize("consistent", [True, False])
+def test_several_workers_give_the_bits_of_one(consistent):
+    network = random_network().for_inference()
+    network.tile_consistent = consistent
+    data, limits = noise((96, 40, 40)).data, Limits(32**3, 1, 1)
+    settings = EnhancementSettings(device="cpu", margin=8)
+    alone = [DevicePredictor(network, CPU, torch.float32)]
+    one, plan = predicted(data, network, alone, settings, limits)
+    team = [DevicePredictor(network, CPU, torch.float32) for _ in range(3)]
+    three, _ = predicted(data, network, team, settings, limits)
+    assert plan.count > 3
+    assert np.array_equal(one, three)
+
+
+def test_several_devices_are_named_with_commas():
+    found = enhance(
+        noise((64, 40, 40)), Known(lambda d: 2 * d), header_of(),
+        settings=EnhancementSettings(device="cpu,cpu", margin=8, window=40),
+    )  # fmt: skip
+    assert found.record["windows"]["count"] % 2 == 0
+    assert len(choose_devices("cpu, cpu")) == 2
+    with pytest.raises(ConfigError, match="'gpu' is not a device"):
+        choose_devices("cpu,gpu")
+
+
+def test_two_devices_take_as_long_as_the_windows_of_one():
+    """Where all fits into one window, two devices get one each."""
+    plan = planned((96, 64, 64), Known(abs), EXACT, Limits(10**9, 2, 1))
+    assert plan.count == 2
+
+
+def test_an_error_in_one_worker_ends_the_work():
+    def broken(density):
+        raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        enhance(
+            noise((64, 40, 40)), Known(broken), header_of(),
+            settings=EnhancementSettings(device="cpu,cpu", margin=8, window=40),
+        )  # fmt: skip
+
+
+def test_memory_decides_between_one_pass_and_windows():
+    network = random_network()
+    fixed, each = network.memory(torch.float32)
+    shape = (120, 100, 110)
+    for share, whole in ((1.05, True), (0.5, False)):
+        free = int(fixed + each * 120 * 100 * 112 * share)
+        limits = limits_of(shape, network, EXACT, [CPU], torch.float32, free)
+        plan = planned(shape, network, EXACT, limits)
+        assert (plan.count == 1) == whole
+        assert fixed + each * math.prod(plan.window) <= free
+    # A network that sees its window is never given more than it was tried with.
+    blended = Known(abs, tile_consistent=False)
+    limits = limits_of((300, 300, 300), blended, EXACT, [CPU], torch.float32, 10**12)
+    assert limits.voxels == 96**3
+
+
+def test_large_windows_are_computed_at_most_one_and_a_third_times():
+    """The default margin at 400³ in a quarter of the memory that one pass takes."""
+    network = random_network()
+    plan = planned((400, 400, 400), network, EnhancementSettings(), Limits(400**3 // 4, 1, 1))
+    assert plan.count > 3
+    assert plan.passes_per_voxel <= 1.35
+
+
+def test_windows_without_density_are_not_computed():
+    network = Known(lambda d: d)
+    data = np.zeros((160, 160, 160), np.float32)
+    wanted = np.zeros(data.shape, bool)
+    data[:20, :20, :20] = data[-20:, -20:, -20:] = 1
+    wanted[data > 0] = True
+    run = DevicePredictor(network, CPU, torch.float32)
+    settings = EnhancementSettings(device="cpu", margin=8)
+    answer, plan = predicted(data, network, [run], settings, Limits(10**9, 1, 1), wanted)
+    assert np.array_equal(answer, data)
+    assert len(network.shapes) < plan.count
+    assert sum(map(math.prod, network.shapes)) < 0.3 * data.size
+
+
+def test_bfloat16_is_close_and_float32_exact():
+    volume, network = noise((40, 40, 40)), random_network()
+    plain = network(torch.zeros(1, 1, 8, 8, 8))
+    assert plain.dtype is torch.float32
+    whole = enhance(volume, random_network(), header_of(), settings=EXACT)
+    assert whole.record["precision"] == "float32"
+    if not predictor._has_bfloat16(CPU):
+        pytest.skip("this processor has no bfloat16")
+    settings = EnhancementSettings(device="cpu", precision="bfloat16")
+    close = enhance(volume, random_network(), header_of(), settings=settings)
+    assert close.record["precision"] == "bfloat16"
+    both = close.working.data.ravel(), whole.working.data.ravel()
+    assert 0.9995 < np.corrcoef(*both)[0, 1] < 1
+
+
+def test_precision_is_chosen_by_the_hardware(monkeypatch):
+    network = Known(abs)
+    for able, dtype in ((True, torch.bfloat16), (False, torch.float32)):
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda able=able: {"avx512_bf16": able})
+        assert chosen_precision("auto", CPU, network) is dtype
+    assert chosen_precision("float32", CPU, network) is torch.float32
+    assert chosen_precision("auto", CPU, Known(abs, tile_consistent=False)) is torch.float32
+    with pytest.raises(ConfigError, match=r"no instructions for bfloat16.*auto or float32"):
+        chosen_precision("bfloat16", CPU, network)
+
+
+@pytest.mark.parametrize("count", [1, 4, 8, 24])
+def test_rotations_are_a_group_without_mirror_images(count):
+    data = np.arange(27, dtype=np.float32).reshape(3, 3, 3)
+    found = {rotated(data, turn).tobytes() for turn in rotations(count)}
+    assert len(found) == count
+    for first, second in product(rotations(count), repeat=2):
+        assert rotated(rotated(data, first), second).tobytes() in found
+    assert np.ascontiguousarray(data[::-1]).tobytes() not in found
+    uneven = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
+    for turn in rotations(count):
+        assert np.array_equal(rotated_back(rotated(uneven, turn), turn), uneven)
+    assert np.array_equal(rotated(data, rotations(count)[0]), data)
+
+
+def test_means_over_all_rotations_turn_with_the_map():
+    volume, network = noise((16, 20, 24)), random_network()
+    settings = EXACT.model_copy(update={"averaging": 24})
+    mean = enhance(volume, network, header_of(), settings=settings).volume.data
+    single = enhance(volume, network, header_of(), settings=EXACT).volume.data
+    worst = 0.0
+    for turn in rotations(24)[1::5]:
+        turned = Volume(np.ascontiguousarray(rotated(volume.data, turn)), (1.0, 1.0, 1.0))
+        answer = enhance(turned, network, header_of(), settings=settings).volume.data
+        assert np.abs(rotated_back(answer, turn) - mean).max() < 1e-5 * mean.std()
+        alone = enhance(turned, network, header_of(), settings=EXACT).volume.data
+        worst = max(worst, float(np.abs(rotated_back(alone, turn) - single).max()))
+    assert worst > 1e-3 * single.std()
+
+
+def test_the_forecast_is_told_before_the_work_begins():
+    told = []
+    network = Known(lambda d: d)
+
+    def announce(sentence):
+        told.append((sentence, len([shape for shape in network.shapes if shape == (64, 40, 40)])))
+
+    enhance(noise((64, 40, 40)), network, header_of(), settings=EXACT, announce=announce)
+    ((sentence, done),) = told
+    assert done == 0
+    assert re.fullmatch(
+        r"1 window of 64 x 40 x 40 voxels on cpu in float32: about .* s and [\d.]+ GB\.", sentence
+    )
+    assert [duration(seconds) for seconds in (0.01, 7.26, 61, 200, 9000)] == [
+        "0.1 s", "7.3 s", "61 s", "3 min", "2.5 h",
+    ]  # fmt: skip
+
+
+def test_memory_is_that_of_the_tightest_limit(tmp_path):
+    membership = tmp_path / "cgroup"
+    membership.write_text("5:memory:/jobs/one\n0::/jobs/one\n", encoding="ascii")
+    group = tmp_path / "jobs" / "one"
+    group.mkdir(parents=True)
+    (group / "memory.max").write_text("5000000\n", encoding="ascii")
+    (group / "memory.current").write_text("3000000\n", encoding="ascii")
+    (group / "memory.stat").write_text("anon 5\ninactive_file 1000000\n", encoding="ascii")
+    (group.parent / "memory.max").write_text("max\n", encoding="ascii")
+    (group.parent / "memory.current").write_text("9\n", encoding="ascii")
+    old = tmp_path / "memory" / "jobs" / "one"
+    old.mkdir(parents=True)
+    (old / "memory.limit_in_bytes").write_text("700\n", encoding="ascii")
+    (old / "memory.usage_in_bytes").write_text("100\n", encoding="ascii")
+    found = memory._group_memory(membership, tmp_path)
+    assert sorted(found) == [(700, 100), (5_000_000, 2_000_000)]
+    assert memory._group_memory(tmp_path / "none", tmp_path) == []
+    assert 0 < free_memory() < 1e15
+    assert allowed_memory(EnhancementSettings(memory=1.5), CPU) == 1_500_000_000
