@@ -21,6 +21,10 @@ from cryosamu.volume.volume import Volume
 Page = Callable[[Enhanced, Mapping[str, Path]], str]
 """Makes the HTML of a report from what was enhanced and the inputs' paths."""
 
+_LABEL_GAVE_WAY = (
+    "the header held ten labels, as many as there is room for: the oldest, '{}', gave way to ours."
+)
+
 
 def enhance_to_files(
     enhance: Callable[[], Enhanced],
@@ -60,9 +64,10 @@ def enhance_to_files(
         places = dict(zip(paths, temporaries, strict=True))
         enhanced = enhance()
         begun = time.perf_counter()
+        dropped = {}
         for role, volume in _maps(enhanced, paths).items():
             with _named(paths[role]):
-                write_map(places[role], volume, _label_of(role, enhanced))
+                dropped[role] = write_map(places[role], volume, _label_of(role, enhanced))
         if "scene" in paths:
             with _named(paths["scene"]):
                 scene = scene_of(enhanced, paths, inputs, wanted.contour)
@@ -71,6 +76,8 @@ def enhance_to_files(
             with _named(paths["report"]):
                 places["report"].write_text(page(enhanced, inputs), encoding="utf-8")
         record = _record(enhanced, paths, places, inputs, time.perf_counter() - begun)
+        if (label := dropped["enhanced"]) is not None:
+            record["notes"] = [*record["notes"], _LABEL_GAVE_WAY.format(label)]
         with _named(paths["record"]):
             places["record"].write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     return record
