@@ -45,6 +45,14 @@ def leakage(
     json_path: Annotated[
         Path | None, typer.Option("--json", help="Summary with the warning, by map.")
     ] = None,
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(help="The network: whether it learnt from simulated structures too."),
+    ] = None,
+    structures: Annotated[
+        list[Path] | None,
+        typer.Option(help="Packed structures that maps were simulated from, to be compared too."),
+    ] = None,
     threads: Annotated[int, typer.Option(help="Threads of MMseqs2.", min=1)] = 1,
     config: ConfigOption = None,
 ) -> None:
@@ -56,6 +64,11 @@ def leakage(
 
         cryosamu evaluate leakage --split results/split/split.parquet --models store/archive/models
         -o leakage.parquet
+
+    A checkpoint that learnt from simulated maps too, with the file of their structures:
+
+        cryosamu evaluate leakage --split split.parquet --models models -o leakage.parquet
+        --checkpoint checkpoint.safetensors --structures structures.safetensors
     """
     from cryosamu.config import read_config
     from cryosamu.curation.similarity import find_similar
@@ -68,16 +81,20 @@ def leakage(
     from cryosamu.tables import EVALUATION, LEAKAGE, SPLIT, read_table, read_tables, write_table
 
     clustering = read_config(config).curation.clustering
-    chains = _chains(read_table(split, SPLIT), models)
+    simulated, compared = _simulated_chains(checkpoint, structures or ())
+    chains = _chains(read_table(split, SPLIT), models) + simulated
     pairs = find_similar(distinct_sequences(chains), any_identity(clustering), threads)
     table = leakage_table(chains, pairs, clustering.identity)
     judged = read_tables(evaluation, EVALUATION) if evaluation else None
     beside = conditions(judged)
     write_table(output, table, LEAKAGE)
     _tell(table, beside, clustering.identity)
+    if compared["caution"]:
+        typer.echo(f"warning: {compared['caution']}", err=True)
     if json_path is not None:
         inputs = {"split": split}
-        _write_json(json_path, table, beside, clustering.model_dump(mode="json"), inputs)
+        settings = clustering.model_dump(mode="json")
+        _write_json(json_path, table, beside, compared, settings, inputs)
 
 
 def _chains(split: pd.DataFrame, models: Path) -> list[Chain]:
@@ -102,6 +119,59 @@ def _chains(split: pd.DataFrame, models: Path) -> list[Chain]:
             for chain in protein_chains(structure)
         ]
     return found
+
+
+def _simulated_chains(
+    checkpoint: Path | None, libraries: Sequence[Path]
+) -> tuple[list[Chain], dict[str, Any]]:
+    """Return the chains of structures that maps were simulated from, and how far these are known.
+
+    Parameters
+    ----------
+    checkpoint
+        Says which structures it and its ancestors learnt from or were chosen by; without one, all
+        of the libraries count.
+
+    Returns
+    -------
+    tuple
+        The chains, and `compared` and `missing` (numbers of structures), `caution`: what cannot be
+        said, or None.
+    """
+    from cryosamu.evaluation.leakage import Chain
+    from cryosamu.training.simulated.library import read_library
+
+    packed = [one for path in libraries for one in read_library(path).structures]
+    wanted = None if checkpoint is None else _structures_of(checkpoint)
+    used = [one for one in packed if wanted is None or one.name in wanted]
+    missing = sorted((wanted or set()) - {one.name for one in used})
+    caution = None
+    if missing:
+        caution = (
+            f"{checkpoint}: learnt from, or was chosen by, maps simulated from {len(missing)} "
+            f"structures that were not compared ({missing[0]}, ...), so nothing is said of how "
+            "near the evaluated chains are to them; give their packed files with --structures."
+        )
+    chains = [
+        Chain(one.name, one.name, str(place), sequence, trained=True)
+        for one in used
+        for place, sequence in enumerate(one.sequences, start=1)
+    ]
+    return chains, {"compared": len(used), "missing": len(missing), "caution": caution}
+
+
+def _structures_of(checkpoint: Path) -> set[str]:
+    """Return the names of all structures that a checkpoint or an ancestor has seen simulated."""
+    from cryosamu.network.checkpoint import read_header
+
+    training = read_header(checkpoint).training
+    names = {
+        *training.structures.get("structures", ()),
+        *training.structures.get("validation_structures", ()),
+    }
+    earlier = {name for part in training.lineage for name in part.get("learnt", ())}
+    # What else ancestors learnt from are pairs, by their EMDB ids; the split knows these.
+    return names | {name for name in earlier if not name.startswith("EMD-")}
 
 
 def _model_path(folder: Path, pdb_id: str) -> Path:
@@ -138,6 +208,7 @@ def _write_json(
     path: Path,
     table: pd.DataFrame,
     beside: Sequence[dict[str, Any]],
+    simulated: dict[str, Any],
     settings: dict[str, Any],
     inputs: dict[str, Path],
 ) -> None:
@@ -151,6 +222,7 @@ def _write_json(
         "maximum_identity": maximum_identity(table),
         "evaluated_chains": len(table),
         "chains_in_trained_clusters": int(table["shares_cluster"].sum()),
+        "simulated_structures": simulated,
         "conditions": list(beside),
         "warning": WARNING,
         "provenance": provenance_record(settings, inputs),

@@ -8,7 +8,12 @@ import pytest
 from small_protein import protein
 
 from cryosamu.cli.evaluate_leakage import leakage
-from cryosamu.config import ClusteringSettings
+from cryosamu.config import (
+    ClusteringSettings,
+    EmbeddingSettings,
+    NetworkSettings,
+    PreparationSettings,
+)
 from cryosamu.curation.similarity import find_similar
 from cryosamu.errors import CryosamuError
 from cryosamu.evaluation.leakage import (
@@ -20,7 +25,11 @@ from cryosamu.evaluation.leakage import (
     leakage_table,
     maximum_identity,
 )
+from cryosamu.network import build_network
+from cryosamu.network.checkpoint import CheckpointHeader, TrainingSummary, save_checkpoint
 from cryosamu.tables import EVALUATION, LEAKAGE, SPLIT, read_table, write_table
+from cryosamu.training.simulated.library import write_library
+from cryosamu.training.simulated.packing import packed as library_entry
 
 LETTERS = list("ACDEFGHIKLMNPQRSTVWY")
 RNG = np.random.default_rng(7)
@@ -167,3 +176,71 @@ def test_a_missing_model_is_told(folder):
     (folder / "models" / "2abc.cif").unlink()
     with pytest.raises(CryosamuError, match=r"has no model of 2ABC; expected 2ABC\.cif\.gz"):
         leakage(folder / "split.parquet", folder / "models", folder / "leakage.parquet")
+
+
+def packed(folder, name):
+    """A file of packed structures: the evaluated protein under another name."""
+    path = folder / f"{name}.safetensors"
+    write_library(path, [library_entry(protein(ligand=None), name)], {})
+    return path
+
+
+def checkpoint_of(folder, learnt, validated=(), lineage=()):
+    settings = NetworkSettings(name="compact", base_channels=4, multipliers=(1, 2))
+    record = {"structures": list(learnt), "validation_structures": list(validated)}
+    summary = TrainingSummary(1, 1, "ab", lineage=tuple(lineage), structures=record)
+    header = CheckpointHeader(
+        settings, 8, EmbeddingSettings(), "cd", PreparationSettings(), summary
+    )
+    path = folder / "checkpoint.safetensors"
+    save_checkpoint(path, build_network(settings, 8), header)
+    return path
+
+
+def compared(folder, capsys, **given):
+    """Compare a split in which nothing but the evaluated entry stands."""
+    rows = read_table(folder / "split.parquet", SPLIT)
+    write_table(folder / "alone.parquet", rows[rows["split"] == "test"], SPLIT)
+    leakage(
+        folder / "alone.parquet", folder / "models", folder / "leakage.parquet",
+        json_path=folder / "leakage.json", **given,
+    )  # fmt: skip
+    record = json.loads((folder / "leakage.json").read_text())
+    return read_table(folder / "leakage.parquet", LEAKAGE), record, capsys.readouterr().err
+
+
+def test_structures_that_maps_were_simulated_from_are_compared_too(folder, capsys):
+    table, record, said = compared(folder, capsys, structures=[packed(folder, "9XYZ")])
+    assert list(table["nearest_pdb_id"]) == ["9XYZ"]
+    assert list(table["identity"]) == [1.0]
+    assert record["chains_in_trained_clusters"] == 1
+    assert record["simulated_structures"] == {"compared": 1, "missing": 0, "caution": None}
+    assert "simulated" not in said
+
+
+def test_only_what_the_checkpoint_has_seen_counts(folder, capsys):
+    library = packed(folder, "9XYZ")
+    path = checkpoint_of(folder, ())
+    table, record, _ = compared(folder, capsys, checkpoint=path, structures=[library])
+    assert table["identity"].isna().all()
+    assert record["simulated_structures"]["compared"] == 0
+    for seen in (
+        {"learnt": ["9XYZ"]},
+        {"learnt": (), "validated": ["9XYZ"]},
+        {"learnt": (), "lineage": [{"learnt": ["EMD-7", "9XYZ"]}]},
+    ):
+        path = checkpoint_of(folder, **seen)
+        table, record, said = compared(folder, capsys, checkpoint=path, structures=[library])
+        assert list(table["nearest_pdb_id"]) == ["9XYZ"]
+        assert record["simulated_structures"] == {"compared": 1, "missing": 0, "caution": None}
+        assert "simulated" not in said
+
+
+def test_what_was_learnt_from_and_cannot_be_compared_is_said(folder, capsys):
+    path = checkpoint_of(folder, ["1LOST", "9XYZ"])
+    _, record, said = compared(folder, capsys, checkpoint=path)
+    assert record["simulated_structures"]["missing"] == 2
+    assert "simulated from 2 structures that were not compared (1LOST, ...)" in said
+    assert record["simulated_structures"]["caution"] in said
+    _, record, said = compared(folder, capsys, checkpoint=path, structures=[packed(folder, "9XYZ")])
+    assert "simulated from 1 structures that were not compared (1LOST, ...)" in said
