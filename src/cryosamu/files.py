@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-import tempfile
+import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -55,16 +55,15 @@ def atomic_paths(destinations: Sequence[Path]) -> Iterator[list[Path]]:
 
 @contextmanager
 def _temporary_beside(destination: Path) -> Iterator[Path]:
+    # Named before it is made, so that an interrupt between the two leaves nothing.
+    ending = "".join(destination.suffixes)[-40:]
+    temporary = destination.parent / f"{_PART}{uuid.uuid4().hex[:12]}{ending}"
     try:
-        destination.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(
-            dir=destination.parent, prefix=_PART, suffix="".join(destination.suffixes)[-40:]
-        )
-        os.close(handle)
-    except OSError as error:
-        raise writing_failed(destination, error) from error
-    temporary = Path(name)
-    try:
+        try:
+            destination.parent.mkdir(parents=True, exist_ok=True)
+            os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        except OSError as error:
+            raise writing_failed(destination, error) from error
         yield temporary
     except OSError as error:
         # numpy reports a short write as a bare OSError without a number.
@@ -73,7 +72,8 @@ def _temporary_beside(destination: Path) -> Iterator[Path]:
             raise writing_failed(destination, error) from error
         raise
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 def _move_all(moves: list[tuple[Path, Path]]) -> None:

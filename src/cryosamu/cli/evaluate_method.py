@@ -128,7 +128,8 @@ def _make_list(
     if name in ENHANCED and checkpoint is None:
         # Named, as another version of this software may bring another one.
         checkpoint = released_checkpoint()
-    shaped_by = settings.enhancement.model_dump(mode="json", include={"window", "margin"})
+    shaping = {"window", "margin", "precision", "skip_solvent", "averaging"}
+    shaped_by = settings.enhancement.model_dump(mode="json", include=shaping)
     maker = Maker(name, settings.evaluation, checkpoint, options, shaped_by)
     made = make_maps(maker, pairs, folder)
     typer.echo(made.summary(f"made by {name}"), err=True)
