@@ -1,0 +1,261 @@
+"""Seconds and memory of enhancing maps, each in a process of its own, with the packaged checkpoint.
+
+    python benchmarks/enhancement_speed.py --output benchmarks/results/enhancement_speed.json
+
+Maps of 100³, 200³ and 400³ voxels of 1 Å from file to file; the network by itself in plain
+float32, exactly by slabs and in bfloat16, in one process by turns; windows as peers place them;
+windows instead of one pass, and their error; solvent left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+import math
+import os
+import platform
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.ndimage import gaussian_filter
+
+from cryosamu.config import EnhancementSettings
+from cryosamu.enhancement.released import released_checkpoint
+from cryosamu.enhancement.whole_map import enhance
+from cryosamu.files import write_text
+from cryosamu.network.checkpoint import load_checkpoint
+from cryosamu.provenance import source_commit
+from cryosamu.volume.io import read_map, write_map
+from cryosamu.volume.volume import FloatArray, Volume
+
+TILINGS = {"EMReady 48/12": (48, 12), "DeepEMhancer 64/16": (64, 16), "CryoTEN 48/38": (48, 38)}
+
+
+def synthetic(edge: int, radius: float) -> FloatArray:
+    """Return rough density within a sphere, and correlated noise of a thirtieth of it about it."""
+    rng = np.random.default_rng(7)
+    tile = gaussian_filter(rng.normal(size=(100, 100, 100)).astype(np.float32), 1.5, mode="wrap")
+    data = np.tile(tile / tile.std(), (-(-edge // 100),) * 3)[:edge, :edge, :edge].copy()
+    line = (np.arange(edge, dtype=np.float32) - edge / 2) ** 2
+    inside = line[:, None, None] + line[:, None] + line < radius**2
+    data[inside] = np.abs(data[inside]) * 10 + 15
+    return data
+
+
+def one_map(source: Path, target: Path, settings: dict[str, Any]) -> dict[str, Any]:
+    """Enhance a file; return its seconds by part and the process's peak memory."""
+    start_cpu, start = time.process_time(), time.perf_counter()
+    volume = read_map(source)
+    read = time.perf_counter()
+    network, header = load_checkpoint(released_checkpoint())
+    told: list[str] = []
+    made = enhance(
+        volume, network, header, settings=EnhancementSettings(device="cpu", **settings),
+        progress=False, announce=told.append,
+    )  # fmt: skip
+    before = time.perf_counter()
+    write_map(target, made.volume, "benchmark")
+    end = time.perf_counter()
+    parts = made.record["seconds"]
+    around = (read - start) + parts["prepare"] + parts["back"] + (end - before)
+    voxels = math.prod(made.working.shape)
+    return {
+        "voxels": voxels,
+        "wall_seconds": round(end - start, 3),
+        "cpu_seconds": round(time.process_time() - start_cpu, 3),
+        "cpu_seconds_a_million_voxels": round((time.process_time() - start_cpu) / voxels * 1e6, 3),
+        "network_seconds": parts["network"],
+        "all_else_seconds": round(around, 3),
+        "all_else_share": round(around / (around + parts["network"]), 4),
+        "peak_gigabytes": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6, 3),
+        "forecast": told[0],
+        "windows": made.record["windows"],
+        "solvent": made.record["solvent"],
+        "precision": made.record["precision"],
+    }
+
+
+def fastest(functions: dict[str, Callable[[], Any]], turns: int) -> dict[str, dict[str, float]]:
+    """Return the least CPU and wall seconds of each function, run by turns."""
+    best = {name: [math.inf, math.inf] for name in functions}
+    for turn in range(turns + 1):
+        for name, function in functions.items():
+            cpu, wall = time.process_time(), time.perf_counter()
+            function()
+            took = time.process_time() - cpu, time.perf_counter() - wall
+            if turn:
+                best[name] = [min(pair) for pair in zip(best[name], took, strict=True)]
+    return {
+        name: {"cpu_seconds": round(cpu, 4), "wall_seconds": round(wall, 4)}
+        for name, (cpu, wall) in best.items()
+    }
+
+
+@torch.inference_mode()
+def network_alone(edge: int, turns: int) -> dict[str, Any]:
+    """Compare plain float32, exact slabs and bfloat16, and windows as peers place them."""
+    plain, _ = load_checkpoint(released_checkpoint())
+    plain.eval()
+    exact = copy.deepcopy(plain).for_inference()
+    close = copy.deepcopy(plain).for_inference(torch.bfloat16)
+    data = torch.from_numpy(np.clip(synthetic(edge, edge / 3) / 45, 0, 1))[None, None]
+    whole, first, second = plain(data), exact(data), close(data)
+    small = {box: data[..., :box, :box, :box].contiguous() for box in (48, 64)}
+    times = fastest(
+        {
+            "plain float32": lambda: plain(data),
+            "slabs float32": lambda: exact(data),
+            "slabs bfloat16": lambda: close(data),
+            "window of 48 bfloat16": lambda: close(small[48]),
+            "window of 64 bfloat16": lambda: close(small[64]),
+        },
+        turns,
+    )
+    base = times["plain float32"]["cpu_seconds"]
+    a_voxel = times["slabs bfloat16"]["cpu_seconds"] / edge**3
+    peers = {}
+    for name, (box, stride) in TILINGS.items():
+        passes = (box / stride) ** 3
+        window = times[f"window of {box} bfloat16"]["cpu_seconds"] / box**3
+        peers[name] = {
+            "passes_a_voxel": round(passes, 2),
+            "cpu_seconds_a_million_voxels": round(passes * window * 1e6, 3),
+            "times_one_pass": round(passes * window / a_voxel, 1),
+        }
+    return {
+        "edge": edge,
+        "seconds": times,
+        "ratio": {
+            name: round(base / times[name]["cpu_seconds"], 2)
+            for name in ("slabs float32", "slabs bfloat16")
+        },
+        "float32_largest_difference": float((first - whole).abs().max()),
+        "bfloat16_correlation": float(np.corrcoef(second.flatten(), whole.flatten())[0, 1]),
+        "bfloat16_rms_over_std": float((second - whole).square().mean().sqrt() / whole.std()),
+        "peers": peers,
+    }
+
+
+def tiles(edge: int, limits: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Compare windows with one pass, in float32: passes a voxel and error in the particle."""
+    volume = Volume(synthetic(edge, edge / 2.5), (1.0, 1.0, 1.0))
+    line = (np.arange(edge) - edge / 2) ** 2
+    inside = line[:, None, None] + line[:, None] + line < (edge / 2.5) ** 2
+
+    def made(settings: dict[str, Any]) -> tuple[FloatArray, dict[str, Any]]:
+        network, header = load_checkpoint(released_checkpoint())
+        found = enhance(
+            volume, network, header, progress=False,
+            settings=EnhancementSettings(
+                device="cpu", precision="float32", skip_solvent=False, **settings
+            ),
+        )  # fmt: skip
+        return found.volume.data[inside], found.record["windows"]
+
+    whole, _ = made({})
+    results = {}
+    for name, settings in limits.items():
+        cut, windows = made(settings)
+        error = float(np.sqrt(np.mean((cut - whole) ** 2)) / whole.std())
+        results[name] = {"windows": windows, "rms_over_std": round(error, 6)}
+    return results
+
+
+def child(task: dict[str, Any], threads: int) -> dict[str, Any]:
+    """Run a task in a process of its own."""
+    done = subprocess.run(
+        [sys.executable, __file__, "--task", json.dumps(task)],
+        capture_output=True, text=True, check=True,
+        env={**os.environ, "OMP_NUM_THREADS": str(threads)},
+    )  # fmt: skip
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def run_task(task: dict[str, Any]) -> dict[str, Any]:
+    """Return the result of a task."""
+    match task:
+        case {"what": "map", "source": source, "target": target, "settings": settings}:
+            return one_map(Path(source), Path(target), settings)
+        case {"what": "network", "edge": edge, "turns": turns}:
+            return network_alone(edge, turns)
+        case {"what": "tiles", "edge": edge, "limits": limits}:
+            return tiles(edge, limits)
+    raise ValueError(f"no such task: {task}")
+
+
+def measured(edges: list[int], threads: int) -> dict[str, Any]:
+    """Return all results."""
+    network = child({"what": "network", "edge": 96, "turns": 5}, threads)
+    cut = {
+        "margin 8": {"margin": 8, "window": 96},
+        "margin 16": {"margin": 16, "window": 96},
+        "margin 24": {"margin": 24, "window": 96},
+    }
+    result: dict[str, Any] = {
+        "network": network,
+        "tiles": child({"what": "tiles", "edge": 120, "limits": cut}, threads),
+        "maps": {},
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        for edge in edges:
+            source = Path(folder) / f"{edge}.mrc"
+            write_map(source, Volume(synthetic(edge, edge / 4), (1.0, 1.0, 1.0)), "synthetic")
+            cases: dict[str, dict[str, Any]] = {
+                "bfloat16, all": {"precision": "bfloat16", "skip_solvent": False},
+                "float32, all": {"precision": "float32", "skip_solvent": False},
+                "as by default": {},
+            }
+            for name, settings in cases.items():
+                target = Path(folder) / "made.mrc"
+                task = {"what": "map", "source": str(source), "target": str(target)}
+                key = f"{edge}: {name}"
+                result["maps"][key] = child({**task, "settings": settings}, threads)
+                print(key, result["maps"][key], file=sys.stderr)
+        coarse = Path(folder) / "coarse.mrc"
+        write_map(coarse, Volume(synthetic(148, 37), (1.35, 1.35, 1.35)), "synthetic")
+        task = {"what": "map", "source": str(coarse), "target": str(Path(folder) / "made.mrc")}
+        settings = {"precision": "bfloat16", "skip_solvent": False}
+        result["maps"]["148 of 1.35 Å: bfloat16, all"] = child(
+            {**task, "settings": settings}, threads
+        )
+    return result
+
+
+def main() -> None:
+    """Measure and write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--edges", type=int, nargs="+", default=[100, 200, 400])
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--output", type=Path)
+    parser.add_argument("--task")
+    arguments = parser.parse_args()
+    if arguments.task:
+        torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+        print(json.dumps(run_task(json.loads(arguments.task))))
+        return
+    result = {
+        "machine": platform.machine(),
+        "threads": arguments.threads,
+        "torch": torch.__version__,
+        "commit": source_commit(),
+        **measured(arguments.edges, arguments.threads),
+    }
+    text = json.dumps(result, indent=2, ensure_ascii=False) + "\n"
+    if arguments.output:
+        write_text(arguments.output, text)
+    else:
+        print(text)
+
+
+if __name__ == "__main__":
+    main()
