@@ -100,6 +100,8 @@ def check_fit(
 
     Raises
     ------
+    MapError
+        When the map is constant.
     ModelError
         When the model lies outside the box, elsewhere in the map, fits the map's mirror image, or
         fits no better than turned at random; unless forced.
@@ -107,7 +109,10 @@ def check_fit(
     atoms = heavy_atoms(structure)
     if len(atoms.positions) == 0:
         raise ModelError(f"{model_name}: has no atoms but hydrogens and waters.")
-    misfit = _misfit(volume, atoms, resolution)
+    try:
+        misfit = _misfit(volume, atoms, resolution)
+    except MapError as error:
+        raise MapError(f"{map_name}: {error}") from error
     if misfit is None:
         return []
     sentence = f"{model_name}: {misfit.what.format(map=map_name)}; {misfit.advice}."

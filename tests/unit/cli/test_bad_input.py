@@ -93,7 +93,8 @@ def run(arguments: str, monkeypatch: pytest.MonkeyPatch) -> int:
 
 COMMANDS: dict[str, Callable[[str, str], str]] = {
     "enhance": lambda volume, model: (
-        f"enhance {volume} --model {model} --checkpoint net.safetensors -o out.mrc"
+        # Forced: no model fits noise, and what else is wrong is asked for here.
+        f"enhance {volume} --model {model} --force --checkpoint net.safetensors -o out.mrc"
     ),
     "evaluate": lambda volume, model: (
         f"evaluate {volume} {model} --resolution 5 --json out.json --table out.parquet"
@@ -128,7 +129,14 @@ def test_a_bad_map_is_refused_by_every_command_that_reads_maps(
 @pytest.mark.parametrize(
     ("arguments", "named", "expected"),
     [
-        (COMMANDS["enhance"]("good.mrc", "far.cif"), "far.cif", "inside the map"),
+        (
+            COMMANDS["enhance"]("good.mrc", "far.cif").replace(" --force", ""),
+            *("far.cif", "its atoms lie inside good.mrc"),
+        ),
+        (
+            COMMANDS["enhance"]("good.mrc", "ok.cif").replace(" --force", ""),
+            *("ok.cif", "does not fit good.mrc"),
+        ),
         (COMMANDS["prepare"]("good.mrc", "far.cif"), "far.cif", "inside the map"),
         (COMMANDS["evaluate"]("good.mrc", "far.cif"), "far.cif", "outside the map"),
         (COMMANDS["enhance"]("good.mrc", "rna.cif"), "rna.cif", "no protein chain"),
