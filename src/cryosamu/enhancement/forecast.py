@@ -11,11 +11,14 @@ from cryosamu.volume.volume import FloatArray
 from cryosamu.volume.windowed import Predictor
 from cryosamu.volume.windows import WindowPlan
 
-_PROBES = (32, 64)
+_PROBE, _LARGE_PROBE = 32, 64
 """Edges of the windows that are timed: the larger one where the smaller is over too soon."""
 
 _LONG_ENOUGH = 0.05
 """Seconds."""
+
+_WORTH_A_LARGE_PROBE = 16
+"""Large windows that the work must be worth: otherwise the probe would take its share of it."""
 
 
 @dataclass(frozen=True)
@@ -79,17 +82,19 @@ def seconds_a_voxel(predictor: Predictor, data: FloatArray, stride: int) -> floa
     stride
         Edges of windows are multiples of this.
     """
-    a_voxel = 0.0
-    for edge in _PROBES:
-        window = _middle(data, -(-edge // stride) * stride)
-        predictor(window)
-        begun = time.perf_counter()
-        predictor(window)
-        took = time.perf_counter() - begun
-        a_voxel = took / window.size
-        if took >= _LONG_ENOUGH or min(data.shape) < _PROBES[-1]:
-            break
-    return a_voxel
+    small = _middle(data, -(-_PROBE // stride) * stride)
+    predictor(small)
+    took = _seconds(predictor, small)
+    if took >= _LONG_ENOUGH or data.size < _WORTH_A_LARGE_PROBE * _LARGE_PROBE**3:
+        return took / small.size
+    large = _middle(data, -(-_LARGE_PROBE // stride) * stride)
+    return _seconds(predictor, large) / large.size
+
+
+def _seconds(predictor: Predictor, window: FloatArray) -> float:
+    begun = time.perf_counter()
+    predictor(window)
+    return time.perf_counter() - begun
 
 
 def _middle(data: FloatArray, edge: int) -> FloatArray:
