@@ -180,6 +180,19 @@ def test_in_memory_the_same_comes_out_as_in_files(folder, everything):
     assert enhanced.record["input"] == pytest.approx(record["input"])
 
 
+def test_the_documented_example_runs(folder, tmp_path, monkeypatch, capsys):
+    page = Path(__file__).parents[3] / "docs" / "enhance.md"
+    example = page.read_text().split("```python\n")[1].split("```")[0]
+    for name in ("map.mrc", "model.cif"):
+        (tmp_path / name).symlink_to(folder / name)
+    monkeypatch.chdir(tmp_path)
+    torch.set_num_threads(1)
+    exec(compile(example, str(page), "exec"), {})
+    said = capsys.readouterr().out
+    assert "% of the voxels have a confidence above one half" in said
+    assert read_map("enhanced.mrc").shape == read_map("map.mrc").shape
+
+
 def imported_by(statement):
     script = f"import sys; {statement}; print(*{{name.partition('.')[0] for name in sys.modules}})"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
@@ -187,9 +200,13 @@ def imported_by(statement):
 
 
 def test_half_maps_alone_are_averaged(folder, tmp_path, enhance):
-    halves = ("--half-maps", folder / "half_1.mrc", folder / "half_2.mrc", "--no-check-halves")
+    paths = folder / "half_1.mrc", folder / "half_2.mrc"
+    halves = ("--half-maps", *paths, "--no-check-halves", "--resolution", 5)
     assert enhance(tmp_path / "a.mrc", *halves, "--no-confidence", given=())[0] == 0
-    assert enhance(tmp_path / "b.mrc", "--no-confidence")[0] == 0
+    mean = tmp_path / "mean.mrc"
+    write_map(mean, averaged(read_half_maps(*paths), 5.0), "mean")
+    options = ("--no-confidence", "--resolution", 5)
+    assert enhance(tmp_path / "b.mrc", *options, given=(mean,))[0] == 0
     one, other = read_map(tmp_path / "a.mrc").data, read_map(tmp_path / "b.mrc").data
     assert np.allclose(one, other, atol=1e-4 * other.std())
     record = json.loads((tmp_path / "a.json").read_text())
