@@ -140,7 +140,7 @@ class TrainingSettings(Section):
     plateau_patience: Count = 4
     averaging: Annotated[float, Field(ge=0, lt=1)] = 0.0
     validate_every: Count = 500
-    validate_by: Literal["smooth_l1", "correlation"] = "smooth_l1"
+    validate_by: Literal["smooth_l1", "correlation", "low_pass_correlation"] = "smooth_l1"
     early_stopping: Annotated[int, Field(ge=0)] = 0
     losses: LossSettings = LossSettings()
     augmentation: AugmentationSettings = AugmentationSettings()

@@ -15,6 +15,7 @@ from cryosamu.config import TrainingSettings
 from cryosamu.network import EnhancementNetwork
 from cryosamu.training.crops import Batch, make_batch, validation_crops
 from cryosamu.training.interruption import StopRequest
+from cryosamu.training.losses import low_pass_correlation
 from cryosamu.training.pairs import TrainingPair
 from cryosamu.training.parallel import Processes
 from cryosamu.training.state import FORMER_VALIDATION, VALIDATION
@@ -81,7 +82,8 @@ class Validation:
     ) -> dict[str, dict[str, float]]:
         """Return the network's losses and correlations; leaves its mode as it was.
 
-        The loss is smooth-L1, or 1 − Pearson's correlation, as `validate_by` says.
+        The loss is smooth-L1, or 1 − Pearson's correlation, of the crops or of what they show at
+        their maps' resolution, as `validate_by` says.
 
         Returns
         -------
@@ -141,17 +143,23 @@ class Validation:
             batch = make_batch(cubes, pairs, told, known).to(self._device)
             answer = batch.density if network is None else _answer(network, batch, with_structure)
             self._keep_slices(start, batch, answer, network, with_structure)
+            losses = self._losses(answer, batch)
             own += [
-                (start + place, self._loss(one, wanted), _correlation(one, wanted))
+                (start + place, losses[place], _correlation(one, wanted))
                 for place, (one, wanted) in enumerate(zip(answer, batch.target, strict=True))
             ]
         everyone = sorted(processes.gather(own))
         return np.array([values[1:] for values in everyone])
 
-    def _loss(self, answer: Tensor, target: Tensor) -> float:
+    def _losses(self, answer: Tensor, batch: Batch) -> list[float]:
+        """Return the loss of each crop."""
+        if self._settings.validate_by == "low_pass_correlation":
+            similarity = low_pass_correlation(answer.float(), batch.target, batch.detail)
+            return [1 - value for value in similarity.tolist()]
+        pairs = zip(answer, batch.target, strict=True)
         if self._settings.validate_by == "correlation":
-            return 1 - _correlation(answer, target)
-        return float(F.smooth_l1_loss(answer, target))
+            return [1 - _correlation(one, wanted) for one, wanted in pairs]
+        return [float(F.smooth_l1_loss(one, wanted)) for one, wanted in pairs]
 
     def _keep_slices(
         self,
