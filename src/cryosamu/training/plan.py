@@ -8,21 +8,22 @@ finished last.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from cryosamu.config import OF_THE_MACHINE, NetworkSettings, TrainingSettings
+from cryosamu.config import NetworkSettings, TrainingSettings
 from cryosamu.errors import CheckpointError
 from cryosamu.files import require_file, sha256_of, write_text
 from cryosamu.network.checkpoint import CheckpointHeader, read_header
-from cryosamu.provenance import code_digest, digest_of
+from cryosamu.provenance import digest_of
 from cryosamu.tracking.folder import RunFolder
-from cryosamu.training.pairs import TrainingData, TrainingPair
+from cryosamu.training.identity import data_digest, pair_digests, recipe_of, why_not_resumed
+from cryosamu.training.pairs import TrainingData
 
-_CODE = ("cryosamu.network", "cryosamu.training")
 _DIGEST_LENGTH = 16
+_NAMED = 3
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,8 @@ class Plan:
         Of this run.
     recipe, data
         Digests of the settings and code, and of the pairs.
+    recipe_parts
+        What the recipe's digest is of.
     steps
         Of the whole run, if it begins now.
     parent
@@ -52,6 +55,7 @@ class Plan:
     action: Literal["scratch", "resume", "continue", "finished"]
     folder: RunFolder
     recipe: str
+    recipe_parts: Mapping[str, Any]
     data: str
     steps: int
     parent: Path | None
@@ -81,11 +85,20 @@ def make_plan(
         learnt from a pair that is held out.
     """
     started_from = None if start is None else sha256_of(require_file(start, "checkpoint"))
-    recipe = recipe_digest(data, network, training, started_from)
-    pairs = data_digest(data)
+    parts = recipe_of(data, network, training, started_from)
+    recipe, pairs = digest_of(parts), data_digest(data)
     folder = RunFolder(state / digest_of([recipe, pairs])[:_DIGEST_LENGTH])
     scratch = Plan(
-        "scratch", folder, recipe, pairs, training.steps, None, (), (), "training from scratch"
+        action="scratch",
+        folder=folder,
+        recipe=recipe,
+        recipe_parts=parts,
+        data=pairs,
+        steps=training.steps,
+        parent=None,
+        lineage=(),
+        former=(),
+        sentence="training from scratch",
     )
     if folder.record.is_file():
         _verified(folder)
@@ -95,14 +108,18 @@ def make_plan(
         )
     if folder.state.is_file():
         return replace(scratch, action="resume", sentence="resuming")
-    continued = _continuation(scratch, state, data, training)
-    if continued is not None or start is None or started_from is None:
-        return continued or scratch
+    continued, refusal = _continuation(scratch, state, data, training)
+    if continued is not None:
+        return continued
+    reason = refusal or why_not_resumed(state, folder, parts)
+    since = f"; {reason}" if reason else ""
+    if start is None or started_from is None:
+        return replace(scratch, sentence=scratch.sentence + since)
     header = read_header(start)
     _require_held_out(start, header, data)
     return replace(
         scratch,
-        sentence=f"training from checkpoint {started_from[:12]}",
+        sentence=f"training from checkpoint {started_from[:12]}{since}",
         parent=start,
         lineage=(*header.training.lineage, _ancestor(started_from, header)),
         former=_still_there(data, header.training.validation_pairs),
@@ -147,11 +164,17 @@ def _still_there(data: TrainingData, emdb_ids: Iterable[str]) -> tuple[str, ...]
 
 def _continuation(
     scratch: Plan, state: Path, data: TrainingData, training: TrainingSettings
-) -> Plan | None:
-    """Return the plan to continue the latest run, if it had the same recipe and fewer pairs."""
+) -> tuple[Plan | None, str | None]:
+    """Return the plan to continue the latest run, if it had the same recipe and fewer pairs.
+
+    Returns
+    -------
+    tuple
+        The plan, or None and, where the pairs are why, the reason in words.
+    """
     latest = state / "latest.json"
     if not latest.is_file():
-        return None
+        return None, None
     digest = _read_json(latest).get("digest")
     if not isinstance(digest, str):
         raise CheckpointError(f"{latest}: names no run; remove the folder {state} to train anew.")
@@ -160,15 +183,18 @@ def _continuation(
     known = record["train"]
     header = read_header(parent.checkpoint)
     # What was once learnt from cannot judge the network any more.
-    if record["recipe"] != scratch.recipe or data.held_out & _ever_learnt(header):
-        return None
+    if record["recipe"] != scratch.recipe:
+        return None, None
+    if lost := sorted(data.held_out & _ever_learnt(header)):
+        few = ", ".join(lost[:_NAMED]) + (f" and {len(lost) - _NAMED} more" * (len(lost) > _NAMED))
+        return None, f"the finished run {digest} learnt from {few}, now held out"
     pairs = data.learnt()
     new = sum(known.get(emdb_id) != digest for emdb_id, digest in pairs.items())
     gone = len(known.keys() - pairs.keys())
     without = f" and without {gone} former ones" if gone else ""
-    unchanged = record["validation"].items() & _digests(data.validation).items()
+    unchanged = record["validation"].items() & pair_digests(data.validation).items()
     ancestor = _ancestor(record["checkpoint"], header)
-    return replace(
+    plan = replace(
         scratch,
         action="continue",
         sentence=f"continuing from checkpoint {record['checkpoint'][:12]} with {new} new pairs"
@@ -178,47 +204,7 @@ def _continuation(
         lineage=(*record["lineage"], ancestor),
         former=_still_there(data, [emdb_id for emdb_id, _ in unchanged]),
     )
-
-
-def _digests(pairs: Iterable[TrainingPair]) -> dict[str, str]:
-    return {pair.emdb_id: pair.digest for pair in pairs}
-
-
-def recipe_digest(
-    data: TrainingData,
-    network: NetworkSettings,
-    training: TrainingSettings,
-    started_from: str | None,
-) -> str:
-    """Return a digest of all that shapes a run but the pairs; see `OF_THE_MACHINE`.
-
-    Parameters
-    ----------
-    started_from
-        SHA-256 of the checkpoint that it begins with.
-    """
-    return digest_of(
-        {
-            "network": network.model_dump(mode="json"),
-            "training": training.model_dump(mode="json", exclude=set(OF_THE_MACHINE)),
-            "started_from": started_from,
-            "embedding": data.embedding.model_dump(mode="json"),
-            "embedding_width": data.embedding_width,
-            "weights": data.weights_fingerprint,
-            "preparation": data.preparation.model_dump(mode="json"),
-            "code": code_digest(_CODE),
-        }
-    )
-
-
-def data_digest(data: TrainingData) -> str:
-    """Return a digest of the content of every pair and of its role."""
-    return digest_of(
-        {
-            "train": data.learnt(),
-            "validation": _digests(data.validation),
-        }
-    )
+    return plan, None
 
 
 def mark_finished(
@@ -229,7 +215,7 @@ def mark_finished(
         "recipe": plan.recipe,
         "data": plan.data,
         "train": data.learnt(),
-        "validation": _digests(data.validation),
+        "validation": pair_digests(data.validation),
         "lineage": lineage,
         "checkpoint": sha256_of(plan.folder.checkpoint),
     }

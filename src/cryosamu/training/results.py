@@ -48,6 +48,7 @@ def write_about(
     about = {
         "name": training.run,
         "recipe": plan.recipe,
+        "recipe_parts": dict(plan.recipe_parts),
         "data": plan.data,
         "lock": lock_digest,
         "pairs": {"train": len(data.train), "validation": len(data.validation)},

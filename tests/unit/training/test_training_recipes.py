@@ -148,7 +148,9 @@ def test_a_run_can_begin_with_a_given_checkpoint(world, tmp_path):
     assert first.set_index("metric").value["loss"] == parent.metrics["loss"]
     assert world.train(start=start) == ["this training is finished: nothing to train"]
     # Another start is another run.
-    assert world.train("other")[0] == "training from scratch"
+    said = world.train("other")[0]
+    assert said.startswith("training from scratch; the finished run ")
+    assert said.endswith("does not belong: it began with another checkpoint, or with none")
 
 
 def test_a_given_checkpoint_of_another_configuration_is_refused(world, tmp_path):

@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 import torch
 from training_toys import NETWORK, TRAINING, state_file, train_until
@@ -12,6 +13,8 @@ from cryosamu.files import sha256_of
 from cryosamu.network.checkpoint import load_checkpoint, read_header
 from cryosamu.tables import HISTORY, read_table
 from cryosamu.tensors import read_tensors, write_tensors
+from cryosamu.training.crops import validation_crops
+from cryosamu.training.pairs import read_training_data
 from cryosamu.training.validation import Validation
 
 
@@ -77,6 +80,26 @@ def test_a_training_may_be_judged_by_correlation(world):
     assert rows.loss_of_input[0] == pytest.approx(1 - rows.correlation_of_input[0])
     best = read_header(world.files().checkpoint).training
     assert best.best_step == rows.loss.idxmin()
+
+
+def test_a_training_may_be_judged_by_what_shows_at_the_maps_resolution(world):
+    """The input's loss by numpy: crops of the validation pair, both sides without finer detail."""
+    training = TRAINING.model_copy(update={"validate_by": "low_pass_correlation"})
+    files = world.files()
+    data = read_training_data(files.split, files.prepared, files.tokens)
+    validation = Validation(data.validation, training, torch.device("cpu"))
+    found = validation.measure_input()
+    frequency = np.fft.fftfreq(16)
+    s = np.sqrt(sum(np.meshgrid(*[frequency**2] * 3, indexing="ij")))
+    # 5 Å in voxels of 1 Å, a cosine edge from 0.9 to 1.1 of that frequency, 4 voxels of rim.
+    gain = 0.5 + 0.5 * np.cos(np.pi * np.clip((5 * s - 0.9) / 0.2, 0, 1))
+    losses = []
+    for cube in validation_crops(data.validation[0], training, 4):
+        both = np.fft.ifftn(np.fft.fftn(cube.astype(float), axes=(1, 2, 3)) * gain, axes=(1, 2, 3))
+        inner = both.real[:, 4:12, 4:12, 4:12].reshape(2, -1)
+        losses.append(1 - np.corrcoef(inner)[0, 1])
+    assert found["loss_of_input"] == pytest.approx(np.mean(losses), abs=1e-5)
+    assert found["loss_of_input"] < 1 - found["correlation_of_input"]
 
 
 def test_the_learning_rate_falls_when_validation_stands_still(world, monkeypatch):
@@ -155,9 +178,12 @@ def test_a_pair_that_is_gone_is_said(world):
 
 def test_what_was_learnt_from_is_not_continued_once_it_is_held_out(world):
     world.train()
+    latest = json.loads((world.folder / "state" / "latest.json").read_text())["digest"]
     world.rows[1]["split"] = "test"
     world.write()
-    assert world.train() == ["training from scratch"]
+    assert world.train() == [
+        f"training from scratch; the finished run {latest} learnt from EMD-2, now held out"
+    ]
 
 
 def test_what_a_grandparent_learnt_from_is_not_forgotten_once_it_is_held_out(world):
@@ -172,28 +198,63 @@ def test_what_a_grandparent_learnt_from_is_not_forgotten_once_it_is_held_out(wor
         world.train("c")
     with pytest.raises(CheckpointError, match=refusal):
         world.train("d", "other_state", start=world.files("b").checkpoint)
-    assert world.add(5, "train").train("e") == ["training from scratch"]
+    (said,) = world.add(5, "train").train("e")
+    assert said.startswith("training from scratch; the finished run ")
+    assert said.endswith(" learnt from EMD-4, now held out")
 
 
 @pytest.mark.parametrize(
-    "change",
+    ("change", "difference"),
     [
-        {"training": TRAINING.model_copy(update={"learning_rate": 1e-3})},
-        {"training": TRAINING.model_copy(update={"update_steps": 5})},
-        {"network": NETWORK.model_copy(update={"multipliers": (1, 3)})},
+        (
+            {"training": TRAINING.model_copy(update={"learning_rate": 1e-3})},
+            "training.learning_rate was 0.002 and is 0.001",
+        ),
+        (
+            {"training": TRAINING.model_copy(update={"update_steps": 5})},
+            "training.update_steps was 4 and is 5",
+        ),
+        (
+            {"network": NETWORK.model_copy(update={"multipliers": (1, 3)})},
+            "network.multipliers was [1, 2] and is [1, 3]",
+        ),
     ],
     ids=["rate", "update", "network"],
 )
-def test_other_settings_begin_anew(world, change):
+def test_other_settings_begin_anew(world, change, difference):
     world.train()
+    latest = json.loads((world.folder / "state" / "latest.json").read_text())["digest"]
     world.add(4, "train")
-    assert world.train("b", **change) == ["training from scratch"]
+    assert world.train("b", **change) == [
+        f"training from scratch; the finished run {latest} at hand does not belong: {difference}"
+    ]
+
+
+def test_the_nearest_run_at_hand_is_the_one_that_is_told_of(world, monkeypatch):
+    far = TRAINING.model_copy(update={"learning_rate": 1e-3, "seed": 6, "crop": 24, "steps": 3})
+    world.train("far", training=far)
+    train_until(world, monkeypatch, 4)
+    unfinished = state_file(world).parent.name
+    near = TRAINING.model_copy(update={"weight_decay": 0.5, "steps": 3})
+    (said,) = world.train("near", training=near)
+    assert said == (
+        f"training from scratch; the unfinished run {unfinished} at hand does not belong: "
+        "training.steps was 12 and is 3, training.weight_decay was 0.01 and is 0.5"
+    )
+
+
+def test_an_unfinished_run_on_other_maps_is_told_of(world, monkeypatch):
+    train_until(world, monkeypatch, 4)
+    world.add(4, "train")
+    (said,) = world.train()
+    assert said.endswith("at hand does not belong: it learns from, or is judged by, other maps")
 
 
 def test_other_code_begins_anew(world, monkeypatch):
     world.train()
-    monkeypatch.setattr("cryosamu.training.plan.code_digest", lambda modules: "changed")
-    assert world.train() == ["training from scratch"]
+    monkeypatch.setattr("cryosamu.training.identity.code_digest", lambda modules: "changed")
+    (said,) = world.train()
+    assert said.endswith("at hand does not belong: the code of network and training has changed")
 
 
 def test_without_validation_pairs_it_says_what_the_checkpoint_was_chosen_by(world):
