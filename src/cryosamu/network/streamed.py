@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from cryosamu.network.blocks import ChannelNorm, Down, Level, ResidualBlock, Up
 
-_SLAB_BYTES = {"cpu": 12_000_000}
+_SLAB_BYTES = {"cpu": 24_000_000}
 _LARGE_SLAB = 1_000_000_000
 """Of other devices, which have memory to spare and are slow to start."""
 
