@@ -36,6 +36,9 @@ molecules the skewness is 0.2 and more, or most voxels are above."""
 _FLAT_SHARE = 0.05
 """Share of voxels with one value from which that value is what a mask left."""
 
+_ENOUGH_VOXELS = 1_000_000
+"""To see a mask's value."""
+
 _SMALLEST_BLOB = 30.0
 """Å³: about what a single ion's density fills."""
 
@@ -99,9 +102,10 @@ def _is_noise(blocks: FloatArray, contour: float) -> bool:
 
 def mask_value(volume: Volume) -> float | None:
     """Return the value that a mask left outside; None for a map without one."""
-    values, counts = np.unique(volume.data, return_counts=True)
+    step = volume.data.size // _ENOUGH_VOXELS | 1  # odd: even ones may keep to one plane
+    values, counts = np.unique(volume.data.ravel()[::step], return_counts=True)
     most = int(counts.argmax())
-    return float(values[most]) if counts[most] >= _FLAT_SHARE * volume.data.size else None
+    return float(values[most]) if counts[most] >= _FLAT_SHARE * counts.sum() else None
 
 
 def clear_level(volume: Volume, smooth: FloatArray, resolution: float) -> tuple[float, Solvent]:

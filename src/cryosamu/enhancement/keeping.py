@@ -1,8 +1,9 @@
 """Keeping what the input clearly holds and the network may erase.
 
 Networks trained on protein take ligands, glycans, lipids and nucleic acids for noise. Where the
-input clearly holds density that the protein of the model does not explain, and where the enhanced
-map has lost what the input clearly holds, the enhanced map is blended back towards the input.
+input clearly holds density that the protein of the model does not explain and the enhanced map
+dims, and where the enhanced map has erased what the input clearly holds, the enhanced map is
+blended back towards the input.
 """
 
 from __future__ import annotations
@@ -39,6 +40,10 @@ map: what it does not reach may be protein, and is kept only where the network e
 _ERASED = 0.5
 """Local gain of the enhanced map over the input, as a share of the median one, below which density
 counts as erased."""
+
+_DIMMED = 0.9
+"""The same for density that the protein does not explain: what stays as bright as the rest is left
+enhanced."""
 
 _AT_ONCE = 1_000_000
 """Voxels whose nearest atoms are looked up at once."""
@@ -78,11 +83,11 @@ def kept(
     """Blend an enhanced map back towards its input where that holds what must not be lost.
 
     Both maps are compared low-passed to the resolution. Clear is density above the contour and the
-    solvent's noise, in blobs of the resolution's size (`cryosamu.enhancement.clear_density`). Kept
-    is what of it no protein atom is near (where a structure is given that covers the map), what
-    lies nearer to other atoms of the structure than to protein, and what the enhanced map has lost
-    against the rest of the molecule. The input comes back in the enhanced map's local scale, the
-    least-squares factor in the clear density round about that is not kept, and fades out over one
+    solvent's noise, in blobs of the resolution's size (`cryosamu.enhancement.clear_density`). Of it
+    is kept, where the enhanced map shows it dimmer than the rest: what no protein atom is near (if
+    the structure covers the map), and what lies nearer to other atoms than to protein. Kept too,
+    whatever it is, is what the enhanced map has erased. The input comes back in the enhanced map's
+    local scale, taken from the clear density round about that is not kept, and fades out over one
     resolution.
 
     Parameters
@@ -107,8 +112,9 @@ def kept(
     if mask is not None:
         clear &= mask.data >= 0.5
     kinds = _kinds(clear, volume, structure, width)
-    lost = clear & _erased(before, after, clear, volume, width)
-    foreign = kinds > 0
+    gain = _relative_gain(before, after, clear, volume, width)
+    lost = clear & (gain < _ERASED)
+    foreign = (kinds > 0) & (gain < _DIMMED)
     unmodelled = kinds == KINDS.index("unmodelled")
     partial = structure is None or unmodelled.sum() > _COVERS * clear.sum()
     if partial:
@@ -167,25 +173,29 @@ def _atoms(structure: gemmi.Structure) -> tuple[NDArray[np.int8], NDArray[np.flo
     return table[:, 0].astype(np.int8), table[:, 1:]
 
 
-def _erased(
+def _relative_gain(
     before: FloatArray,
     after: FloatArray,
     clear: NDArray[np.bool_],
     volume: Volume,
     width: float,
-) -> NDArray[np.bool_]:
-    """Return where the enhanced map's local gain is far below that of the rest of the molecule."""
+) -> FloatArray:
+    """Return the enhanced map's local gain over the input, in units of the clear density's median.
+
+    Both are averaged over the clear density near by, by a Gaussian of half the resolution. Zero
+    where nothing is clear.
+    """
+    gain = np.zeros_like(before)
     if not clear.any():
-        return clear
+        return gain
     sigma = [width / 2 / size for size in reversed(volume.voxel_size)]
     above, left = (
         scipy.ndimage.gaussian_filter(np.where(clear, one, 0), sigma, truncate=2.5)
         for one in (before, after)
     )
-    gain = np.zeros_like(above)
     np.divide(left, above, out=gain, where=clear)
-    lost: NDArray[np.bool_] = gain < _ERASED * np.median(gain[clear])
-    return lost
+    gain /= np.float32(max(np.median(gain[clear]), np.finfo(np.float32).tiny))
+    return gain
 
 
 def _weights(
@@ -216,25 +226,27 @@ def _local_scale(
     wanted: NDArray[np.bool_],
     window: tuple[slice, ...],
 ) -> FloatArray:
-    """Return the least-squares factor from input to enhanced map at the wanted voxels, [wanted].
+    """Return the factor from input to enhanced map at the wanted voxels, [wanted].
 
-    Products are summed in blocks of one resolution's edge, spread by a Gaussian of two, and
-    divided; where nothing is round about, the whole map's factor stands.
+    It is the ratio of root mean squares in the clear density round about. Least squares would
+    shrink it by the correlation of the two, though density that is not alike is no weaker. Squares
+    are summed in blocks of one resolution's edge, spread by a Gaussian of two, and divided; where
+    nothing is round about, the whole map's factor stands.
     """
     if not round_about.any():
         round_about = np.ones_like(round_about)
     edges = [max(1, round(width / size)) for size in reversed(volume.voxel_size)]
-    known = np.where(round_about, before, 0)
-    products = _block_sums(known * after, edges)
-    squares = _block_sums(known * before, edges)
-    whole = float(products.sum() / max(squares.sum(), np.finfo(np.float64).tiny))
-    prior = _PRIOR * float(squares.max())
-    products, squares = (scipy.ndimage.gaussian_filter(one, 2.0) for one in (products, squares))
-    factor = (products + prior * whole) / (squares + prior)
+    above, below = (
+        _block_sums(np.where(round_about, one, 0) ** 2, edges) for one in (after, before)
+    )
+    whole = float(above.sum() / max(below.sum(), np.finfo(np.float64).tiny))
+    prior = _PRIOR * float(below.max())
+    above, below = (scipy.ndimage.gaussian_filter(one, 2.0) for one in (above, below))
+    factor = np.sqrt((above + prior * whole) / (below + prior))
     starts = np.array([part.start for part in window])
     places = (np.argwhere(wanted) + starts + 0.5) / edges - 0.5
     scale = scipy.ndimage.map_coordinates(factor, places.T, order=1, mode="nearest")
-    return np.asarray(np.maximum(scale, 0), np.float32)
+    return np.asarray(scale, np.float32)
 
 
 def _block_sums(data: FloatArray, edges: list[int]) -> NDArray[np.float64]:
