@@ -155,7 +155,7 @@ def enhance(
     """
     _check_distances(resolution, low_pass)
     clock = _Clock()
-    sources = read_sources(volume, structure, half_maps, mask)
+    sources = read_sources(volume, structure, half_maps, mask, resolution)
     group = symmetry_of(sources, symmetry)
     findings = _findings(sources, resolution, force)
     checkpoint = checkpoint or released_checkpoint()

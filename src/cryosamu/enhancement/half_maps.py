@@ -39,6 +39,9 @@ _COARSE = 20.0
 _INVERTED = -0.3
 _UNRELATED = 0.5
 _SCALE_RATIO = 1.25
+_EDGE = 0.2
+"""Width of the low-pass filter's edge as a share of its frequency."""
+
 _MASK_DETAIL = 12.0
 """Å: the mask is made from the averaged halves without finer detail."""
 
@@ -96,7 +99,7 @@ def check_half_maps(
     for path, half in zip((first, second), halves, strict=True):
         if half.data.min() == half.data.max():
             raise MapError(f"{path}: is constant; give a half map.")
-    if abs(_pearson(one.data, two.data)) >= _SAME_MAP:
+    if abs(np.corrcoef(one.data.ravel(), two.data.ravel())[0, 1]) >= _SAME_MAP:
         raise MapError(f"{names}: hold the same map; two independent halves are needed.")
     if _coarse_agreement(halves) <= _INVERTED:
         raise MapError(
@@ -105,10 +108,25 @@ def check_half_maps(
         )
 
 
-def averaged(halves: tuple[Volume, Volume]) -> Volume:
-    """Return the mean of the halves in the first one's frame."""
+def averaged(halves: tuple[Volume, Volume], resolution: float | None = None) -> Volume:
+    """Return the mean of the halves in the first one's frame, low-passed to the resolution.
+
+    Raw halves hold noise of more power than their signal, to the finest detail of their voxels,
+    and the networks, which know maps without it, make worse of it (`docs/confidence.md`).
+
+    Parameters
+    ----------
+    resolution
+        Reported resolution, Å; where the FSC of the halves falls below 0.143 where None.
+    """
     first, second = halves
-    return first.with_data((first.data + second.data) / np.float32(2))
+    mean = first.with_data((first.data + second.data) / np.float32(2))
+    return _without_fine_noise(mean, resolution or half_map_resolution(halves))
+
+
+def _without_fine_noise(volume: Volume, resolution: float | None) -> Volume:
+    """Return a map low-passed to the resolution with a soft edge; as it is where there is none."""
+    return volume if resolution is None else low_pass(volume, resolution, _EDGE)
 
 
 def half_map_notes(halves: tuple[Volume, Volume]) -> list[str]:
@@ -152,7 +170,7 @@ def guard(
     Parameters
     ----------
     enhance_one
-        Enhances one map; called with each half by itself.
+        Enhances one map; called with each half by itself, low-passed as `averaged` does.
     halves
         Raw and unmasked, as the reconstruction left them.
     resolution
@@ -191,7 +209,7 @@ def guard(
         ("first_enhanced", halves[0], masked[1]),
         ("second_enhanced", halves[1], masked[0]),
     ):
-        made = enhance_one(half)
+        made = enhance_one(_without_fine_noise(half, resolution or half_map_resolution(halves)))
         if made.shape != grid.shape:
             raise MapError(f"the enhanced half has a grid of {made.shape} voxels, not the half's.")
         data = made.data * weights
@@ -261,7 +279,7 @@ def _mask(halves: tuple[Volume, Volume], given: Volume | None) -> tuple[FloatArr
         if not given.data.any():
             raise MapError("the mask is empty; give one that is above 0 round the molecule.")
         return np.clip(given.data, 0, 1), "given"
-    smooth = low_pass(averaged(halves), max(_MASK_DETAIL, 4 * max(halves[0].voxel_size)), 0.2)
+    smooth = averaged(halves, max(_MASK_DETAIL, 4 * max(halves[0].voxel_size)))
     level = threshold_otsu(smooth.data)  # type: ignore[no-untyped-call]
     core = smooth.with_data((smooth.data > level).astype(np.float32))
     # Whole within about half the blur outside the core, and gone, softly, beyond twice of it.
@@ -275,10 +293,6 @@ def _coarse_agreement(halves: tuple[Volume, Volume]) -> float:
     first, second = halves
     curve = map_fsc(first.data, second.data, first)
     return curve.average(min(_COARSE, 1 / float(curve.spatial_frequency[0])))
-
-
-def _pearson(first: FloatArray, second: FloatArray) -> float:
-    return float(np.corrcoef(first.ravel(), second.ravel())[0, 1])
 
 
 def _words(values: tuple[float, ...]) -> str:

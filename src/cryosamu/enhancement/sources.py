@@ -60,8 +60,14 @@ def read_sources(
     structure: Model | None,
     half_maps: tuple[Map, Map] | None,
     mask: Map | None,
+    resolution: float | None = None,
 ) -> Sources:
     """Read what is given as a file, and check that maps belong together.
+
+    Parameters
+    ----------
+    resolution
+        As reported, Å; the mean of half maps is low-passed to it where no map is given.
 
     Raises
     ------
@@ -76,7 +82,7 @@ def read_sources(
     else:
         assert halves is not None
         assert half_maps is not None
-        given, name = averaged(halves), _name(half_maps[0])
+        given, name = averaged(halves, resolution), _name(half_maps[0])
     if halves is not None and not _same_grid(given, halves[0]):
         raise MapError(
             f"{name}: is on another grid than the half maps; give the map that was made from them, "

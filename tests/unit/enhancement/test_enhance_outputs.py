@@ -18,8 +18,9 @@ from real_protein import RESOLUTION, write_inputs
 
 import cryosamu
 from cryosamu.cli.main import main
+from cryosamu.enhancement.half_maps import averaged, read_half_maps
 from cryosamu.volume.fourier import low_pass
-from cryosamu.volume.io import read_map
+from cryosamu.volume.io import read_map, write_map
 
 ALL = ("--keep-1A", "--also-low-passed", "--resolution", str(RESOLUTION))
 
