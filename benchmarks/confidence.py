@@ -57,24 +57,25 @@ def main() -> None:
     if not index.is_file():
         sys.exit(f"{index}: is not there; these real maps are not part of the repository.")
     torch.set_num_threads(1)
+    sha256 = sha256_of(released_checkpoint())
     enhanced_of = enhancement(released_checkpoint())
     parts = []
     for entry in json.loads(index.read_text()):
         parts.append(measured(entry, given.folder.parent, enhanced_of))
         print(f"{parts[-1].name}: {time.process_time():.0f} CPU s so far", file=sys.stderr)
-    figures = calibrated_and_tested(parts, given.calibration)
+    figures = calibrated_and_tested(parts, sha256, given.calibration)
     write_text(given.output, json.dumps(figures, indent=1) + "\n")
     print(markdown(figures))
 
 
-def calibrated_and_tested(parts: list[Part], path: Path) -> dict:
+def calibrated_and_tested(parts: list[Part], sha256: str, path: Path) -> dict:
     """Fit, write the calibration, and return all figures."""
     tuned = [part for part in parts if part.tuned]
-    calibration = fitted(tuned)
+    calibration = fitted(tuned, sha256)
     write_calibration(path, calibration)
     # Tuned entries are predicted by coefficients that were fitted without them.
     held_out = {
-        entry: fitted([part for part in tuned if part.entry != entry])
+        entry: fitted([part for part in tuned if part.entry != entry], sha256)
         for entry in sorted({part.entry for part in tuned})
     }
     by_part = {part.name: held_out.get(part.entry, calibration) for part in parts}
@@ -89,7 +90,7 @@ def calibrated_and_tested(parts: list[Part], path: Path) -> dict:
     }
 
 
-def fitted(parts: list[Part]) -> Calibration:
+def fitted(parts: list[Part], sha256: str) -> Calibration:
     """Return the calibration fitted on maps as they are and as noise; every entry weighs alike."""
     values, truth, weights = [], [], []
     for part in parts:
@@ -105,7 +106,7 @@ def fitted(parts: list[Part]) -> Calibration:
     )
     return Calibration(
         definition=DEFINITION,
-        checkpoint_sha256=sha256_of(released_checkpoint()),
+        checkpoint_sha256=sha256,
         intercept=intercept,
         coefficients=coefficients,
         software=software_versions(),
