@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from cryosamu.config import EnhancementSettings, NetworkSettings, TrainingSettings
+from cryosamu.config import NetworkSettings, TrainingSettings
 from cryosamu.files import write_text
 from cryosamu.network import EnhancementNetwork, build_network
 from cryosamu.provenance import software_versions
@@ -139,9 +139,7 @@ def main() -> None:
     parser.add_argument("--crop", type=int, default=TrainingSettings().crop)
     parser.add_argument("--batches", type=int, nargs="+", default=[4, 16, 64])
     parser.add_argument("--map", type=int, default=200, help="edge of the map, voxels")
-    parser.add_argument(
-        "--windows", type=int, nargs="+", default=[EnhancementSettings().window, 200]
-    )
+    parser.add_argument("--windows", type=int, nargs="+", default=[96, 200])
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--output", type=Path)
     given = parser.parse_args()

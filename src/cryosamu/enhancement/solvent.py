@@ -160,7 +160,7 @@ def _background(volume: Volume) -> float:
 def _blocks_of(volume: Volume) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Return the highest and lowest voxel and the mean of each block, with edges of about 4 Å."""
     x, y, z = (max(round(BLOCK / size), 1) for size in volume.voxel_size)
-    data = torch.from_numpy(volume.data)[None, None]
+    data = torch.from_numpy(np.require(volume.data, requirements=("C", "W")))[None, None]
     edges = (z, y, x)
     highest = F.max_pool3d(data, edges, ceil_mode=True)[0, 0].numpy()
     lowest = -F.max_pool3d(-data, edges, ceil_mode=True)[0, 0].numpy()

@@ -8,6 +8,7 @@ from their edges, for any weights. Which of its forms is best was measured: docs
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from functools import partial
 from itertools import pairwise
@@ -75,6 +76,7 @@ class CompactNetwork(EnhancementNetwork):
         self.margin = -(-_reach(len(levels), settings) // self.stride) * self.stride
         self.can_stream = settings.full_grid == "ends" and not smooth
         self.streams = False
+        self.exact: dict[str, nn.Module] = {}
         self.condition = ResolutionCondition() if settings.resolution else None
         self.entry = nn.Conv3d(self.cube**3, levels[0], 3, padding=1)
         self.encoders = sides()
@@ -125,9 +127,11 @@ class CompactNetwork(EnhancementNetwork):
             if isinstance(module, ResidualBlock):
                 module.fold()
         self.streams = self.can_stream
-        for module in self.modules():
+        for name, module in self.named_modules():
             if self.streams and isinstance(module, nn.Conv3d):
-                module.to(dtype)
+                # Kept, so that the same network can be asked for float32 after bfloat16.
+                exact = self.exact.setdefault(name, copy.deepcopy(module))
+                module.to(dtype).load_state_dict(exact.state_dict())
                 module.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
         return self
 

@@ -78,6 +78,13 @@ def test_noise_within_a_spherical_mask_is_still_noise():
     assert solvent.kept < 0.5
 
 
+def test_arrays_that_cannot_be_written_to_or_run_backwards_will_do():
+    data, radius = blob_in_noise()
+    backwards = np.ascontiguousarray(np.where(radius < 14, data, np.float32(0))[::-1])[::-1]
+    backwards.flags.writeable = False
+    assert find_solvent(Volume(backwards, ONE), data.shape).source == "constant"
+
+
 @pytest.mark.parametrize("kind", ["noise alone", "density alone", "tiny", "crystal"])
 def test_maps_without_solvent_are_computed_whole(kind):
     rng = np.random.default_rng(1)

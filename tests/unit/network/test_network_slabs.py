@@ -47,6 +47,16 @@ def test_bfloat16_stays_close(form):
 
 
 @torch.no_grad()
+def test_float32_is_exact_after_bfloat16():
+    density = torch.rand(1, 1, 16, 16, 16)
+    network = random_network("gated", (1, 2, 4))
+    exact = network.for_inference()(density)
+    assert not torch.equal(network.for_inference(torch.bfloat16)(density), exact)
+    assert torch.equal(network.for_inference()(density), exact)
+    assert not any("exact" in name for name in network.state_dict())
+
+
+@torch.no_grad()
 def test_the_full_grids_channels_never_exist_all_at_once(monkeypatch):
     """Of the largest tensors that are made, none has the full grid's channels for all planes."""
     largest = []
