@@ -72,11 +72,13 @@ def folder(tmp_path_factory):
     return folder
 
 
-def arguments_of(folder, output, *options, map_name="map.mrc", checkpoint="net.safetensors"):
+def arguments_of(
+    folder, output, *options, map_name="map.mrc", checkpoint="net.safetensors", force=True
+):
     # By force, as the model and the map of noise have nothing to do with each other.
     return [
         "cryosamu", "enhance", str(folder / map_name), "-o", str(output), "--device", "cpu",
-        "--force", "--checkpoint", str(folder / checkpoint), *map(str, options),
+        *["--force"] * force, "--checkpoint", str(folder / checkpoint), *map(str, options),
     ]  # fmt: skip
 
 
@@ -106,8 +108,10 @@ def enhance(folder, monkeypatch, capsys):
 def refused(outcome, *words):
     status, told = outcome
     assert status == 1
+    # Above it may stand what the work was going to take.
+    *said, told = told.splitlines()
+    assert all("window" in line for line in said)
     assert told.startswith("cryosamu: ")
-    assert told.count("\n") == 1
     for word in words:
         assert word in told
 
@@ -122,6 +126,7 @@ def test_the_enhanced_map_lies_where_the_map_does_and_its_record_beside_it(
     assert sorted(path.name for path in output.parent.iterdir()) == [
         "enhanced.json",
         "enhanced.map.gz",
+        "enhanced_confidence.map.gz",
     ]
     with mrcfile.open(folder / "map.mrc") as given, mrcfile.open(output) as made:
         for word in ("mapc", "mapr", "maps", "nxstart", "nystart", "nzstart", "mx", "my", "mz"):
@@ -146,7 +151,8 @@ def test_the_enhanced_map_lies_where_the_map_does_and_its_record_beside_it(
         assert inputs[role] == {"name": name, "sha256": digest}
     assert record["sha256"] == hashlib.sha256(output.read_bytes()).hexdigest()
     assert record["structure_tokens"] == 10
-    assert record["notes"] == ["trained on simulated maps only"]
+    assert record["notes"][0] == "trained on simulated maps only"
+    assert set(record["input"]) == {"fit"}, "the model has nothing to do with the map of noise"
     assert {"prepare", "network", "back", "write"} < set(record["seconds"])
 
 
@@ -216,7 +222,7 @@ def test_the_configuration_sets_the_windows(tmp_path, enhance):
 
 def test_what_a_user_can_get_wrong_is_one_sentence_and_leaves_nothing(folder, tmp_path, enhance):
     output, model = tmp_path / "out" / "a.mrc", "--model"
-    refused(enhance(output, model, folder / "far.cif"), "far.cif", "inside the map")
+    refused(enhance(output, model, folder / "far.cif", force=False), "far.cif", "fit the model")
     refused(enhance(output, model, folder / "dna.cif"), "dna.cif", "no protein chain")
     refused(enhance(output, model, folder / "map.mrc"), "map.mrc", "mmCIF or PDB")
     refused(enhance(output, model, folder / "none.cif"), "none.cif", "does not exist")
