@@ -7,6 +7,7 @@ seconds are CPU-seconds of one thread; on a GPU also the device's peak memory an
 time that it waited for crops.
 
     python benchmarks/training_cost.py --output benchmarks/results/training_cost.json
+    python benchmarks/training_cost.py --networks released --crop 40 --batch 4
     python benchmarks/training_cost.py --device cuda --crop 48 --batch 32 --steps 60
 """
 
@@ -27,7 +28,7 @@ from statistics import fmean, median
 import torch
 from loader import write_pairs
 
-from cryosamu.config import NetworkSettings, TrainingSettings
+from cryosamu.config import CompactSettings, NetworkSettings, TrainingSettings
 from cryosamu.device import choose_device
 from cryosamu.files import write_text
 from cryosamu.network import build_network
@@ -47,7 +48,13 @@ _NETWORKS = {
     "compact 32": NetworkSettings(
         name="compact", base_channels=32, multipliers=(1, 4, 8), dropout=0
     ),
-    "compact 8": NetworkSettings(name="compact", base_channels=8, multipliers=(1, 4, 8), dropout=0),
+    "released": NetworkSettings(
+        name="compact",
+        base_channels=12,
+        multipliers=(1, 4, 8),
+        dropout=0,
+        compact=CompactSettings(output="gated"),
+    ),
 }
 
 
@@ -124,6 +131,7 @@ class Contender:
         taken = median(self.seconds)
         figures = {
             "seconds_a_crop": round(taken, 4),
+            "steps_a_second": round(1 / (taken * self.training.batch_size), 3),
             "ratio": round(taken / baseline, 3),
             "last_loss": round(fmean(self.state.losses[-4:]), 6),
         }
