@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from made_up_molecule import SHAPE, density, noise, strewn, volume_of
+from made_up_molecule import ORIGIN, SHAPE, VOXEL, density, noise, strewn, volume_of
 
 from cryosamu.enhancement.clear_density import blobs_in, clear_level, mask_value, solvent_of
 
@@ -23,7 +23,8 @@ def test_the_solvents_noise_is_measured_beside_the_molecule(level: float) -> Non
 
 
 def test_a_box_full_of_molecule_has_no_solvent() -> None:
-    full = density(strewn(4000, (80.0, 80.0, 80.0), seed=2, apart=0.0))
+    edges = VOXEL * np.array(SHAPE[::-1])
+    full = density(np.random.default_rng(2).uniform(-10, edges + 10, (4000, 3)) + ORIGIN)
     full = full + 0.5 * full**2 / full.max()
     volume = volume_of(full)
     assert solvent_of(volume, volume.data, float(np.median(full)) * 0.5, RESOLUTION).deviation == 0
