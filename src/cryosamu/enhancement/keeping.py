@@ -28,7 +28,6 @@ _ASSUMED_RESOLUTION = 6.0
 _NYQUIST_MARGIN = 1.05
 _EDGE = 0.2
 """Width of the low-pass filter's edge: a hard one rings."""
-
 _REACH = 2.0
 _REACH_RESOLUTIONS = 0.25
 """Protein explains density within 2 Å and a quarter of the resolution of its atoms."""
@@ -42,15 +41,13 @@ _ERASED = 0.5
 counts as erased."""
 
 _DIMMED = 0.9
-"""The same for density that the protein does not explain: what stays as bright as the rest is left
-enhanced."""
+"""The same for what the protein does not explain: what stays as bright as the rest is left."""
 
 _AT_ONCE = 1_000_000
 """Voxels whose nearest atoms are looked up at once."""
 
 _PRIOR = 0.01
 """Weight of the whole map's scale against that of a place's surroundings."""
-
 KINDS = ("protein", "unmodelled", "nucleic", "glycan", "ligand")
 
 
