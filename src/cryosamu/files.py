@@ -22,8 +22,8 @@ def atomic_path(destination: Path | str) -> Iterator[Path]:
     """Yield a temporary path beside `destination`, renamed to it when the block ends well.
 
     The temporary name keeps the suffixes of the destination, since writers choose their format
-    by them. On any exception, an interrupt included, the temporary file is removed and the
-    destination stays as it was.
+    by them. On any exception, an interrupt included, the temporary file and the folders made for it
+    are removed and the destination stays as it was.
 
     Raises
     ------
@@ -57,12 +57,17 @@ def atomic_paths(destinations: Sequence[Path]) -> Iterator[list[Path]]:
 def _temporary_beside(destination: Path) -> Iterator[Path]:
     # Named before it is made, so that an interrupt between the two leaves nothing.
     ending = "".join(destination.suffixes)[-40:]
-    temporary = destination.parent / f"{_PART}{uuid.uuid4().hex[:12]}{ending}"
+    temporary = _part_beside(destination, ending)
+    new_folders: list[Path] = []
     try:
         try:
+            around = (destination.parent, *destination.parent.parents)
+            new_folders += [folder for folder in around if not folder.exists()]
             destination.parent.mkdir(parents=True, exist_ok=True)
             os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         except OSError as error:
+            if error.errno == errno.ENOENT and destination.parent.is_dir():
+                error.strerror = "its folder takes no new files"
             raise writing_failed(destination, error) from error
         yield temporary
     except OSError as error:
@@ -74,33 +79,40 @@ def _temporary_beside(destination: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+        # Those that hold nothing: the result's folder stays.
+        with suppress(OSError):
+            for folder in new_folders:
+                folder.rmdir()
+
+
+def _part_beside(destination: Path, ending: str) -> Path:
+    """Return a name that no other run uses."""
+    return destination.parent / f"{_PART}{uuid.uuid4().hex[:12]}{ending}"
 
 
 def _move_all(moves: list[tuple[Path, Path]]) -> None:
     """Rename each temporary path to its destination, or leave all destinations as they were."""
-    olds: dict[Path, Path] = {}
+    olds = {destination: _part_beside(destination, ".old") for _, destination in moves}
     try:
-        for _, destination in moves:
-            old = destination.with_name(f"{_PART}old-{destination.name}"[:250])
+        for destination, old in olds.items():
             # Where a file system has no links, an old file is lost if a rename fails.
             with suppress(OSError):
-                old.unlink(missing_ok=True)
                 os.link(destination, old)
-                olds[destination] = old
         for temporary, destination in moves:
             _move(temporary, destination)
     except BaseException:
         for temporary, destination in moves:
             # Gone from its temporary name: it was renamed, even if an interrupt came right then.
             if not temporary.exists():
-                if destination in olds:
+                if olds[destination].exists():
                     os.replace(olds[destination], destination)
                 else:
                     destination.unlink(missing_ok=True)
         raise
     finally:
         for old in olds.values():
-            old.unlink(missing_ok=True)
+            with suppress(OSError):
+                old.unlink(missing_ok=True)
 
 
 def _move(temporary: Path, destination: Path) -> None:

@@ -167,3 +167,45 @@ def test_of_several_files_none_appears_when_one_has_no_place(tmp_path):
     ):
         pass
     assert names_in(tmp_path) == ["file"]
+
+
+def test_folders_made_for_what_was_not_written_are_removed_again(tmp_path):
+    (tmp_path / "there").mkdir()
+
+    def refused(*destinations):
+        with atomic_paths(destinations):
+            raise CryosamuError("no")
+
+    with pytest.raises(CryosamuError):
+        refused(tmp_path / "there" / "new" / "deep" / "a", tmp_path / "there" / "new" / "b")
+    assert names_in(tmp_path) == ["there"]
+    assert names_in(tmp_path / "there") == []
+
+
+def test_two_runs_at_once_leave_each_others_backup_alone(tmp_path, monkeypatch):
+    """The second run begins and ends while the first has a backup and no more; then that fails."""
+    write_text(tmp_path / "a", "old")
+    replace = os.replace
+
+    def write(text):
+        with atomic_paths([tmp_path / "a"]) as (temporary,):
+            temporary.write_text(text)
+
+    def interleaved(source, destination):
+        monkeypatch.setattr(os, "replace", replace)
+        write("second")
+        replace(source, destination)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "replace", interleaved)
+    with pytest.raises(KeyboardInterrupt):
+        write("first")
+    assert (tmp_path / "a").read_text() == "old"
+    assert names_in(tmp_path) == ["a"]
+
+
+def test_a_folder_that_takes_no_files_is_called_that(tmp_path):
+    if not Path("/proc/self").is_dir():
+        pytest.skip("there is no /proc here")
+    with pytest.raises(CryosamuError, match="its folder takes no new files"):
+        write_text("/proc/a.mrc", "x")
