@@ -11,6 +11,7 @@ from importlib import import_module
 import typer
 
 from cryosamu.cli.options import application
+from cryosamu.cli.stopping import StoppedBySignal, heed_requests_to_end
 from cryosamu.errors import CryosamuError
 
 COMMANDS = (
@@ -41,27 +42,37 @@ def build_application() -> typer.Typer:
 
 
 def main() -> None:
-    """Run the command line; what a user can cause ends in one sentence and exit status 1."""
+    """Run the command line; what a user can cause ends in one sentence and exit status 1.
+
+    Ended by a signal, it gives 128 and the signal's number: 130 after Ctrl-C, 143 after SIGTERM.
+    """
+    heed_requests_to_end()
     try:
         build_application()()
     except CryosamuError as error:
         print(f"cryosamu: {error}", file=sys.stderr)
         sys.exit(1)
-    except KeyboardInterrupt:
-        _say_interrupted()
-        sys.exit(130)
+    except KeyboardInterrupt as interrupt:
+        sys.exit(_interrupted(interrupt))
     except SystemExit as ending:
         # Typer ends an interrupted command itself, without a word.
-        if ending.__context__ and isinstance(ending.__context__.__cause__, KeyboardInterrupt):
-            _say_interrupted()
+        cause = ending.__context__.__cause__ if ending.__context__ else None
+        if isinstance(cause, KeyboardInterrupt):
+            sys.exit(_interrupted(cause))
         raise
     except MemoryError:
         print("cryosamu: there is not enough memory for this map.", file=sys.stderr)
         sys.exit(1)
 
 
-def _say_interrupted() -> None:
-    print("cryosamu: interrupted; finished work is kept.", file=sys.stderr)
+def _interrupted(interrupt: KeyboardInterrupt) -> int:
+    """Say what became of the work; return the exit status."""
+    left = "nothing was written" if sys.argv[1:2] == ["enhance"] else "finished work is kept"
+    if isinstance(interrupt, StoppedBySignal):
+        print(f"cryosamu: ended by {interrupt}; {left}.", file=sys.stderr)
+        return 128 + interrupt.number
+    print(f"cryosamu: interrupted; {left}.", file=sys.stderr)
+    return 130
 
 
 if __name__ == "__main__":

@@ -2,11 +2,8 @@
 
 import hashlib
 import json
-import os
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import gemmi
@@ -14,6 +11,7 @@ import mrcfile
 import numpy as np
 import pytest
 import torch
+from enhance_process import arguments_of, started
 from real_protein import RESOLUTION, write_inputs
 
 import cryosamu
@@ -30,23 +28,6 @@ def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("ubiquitin")
     write_inputs(folder)
     return folder
-
-
-def arguments_of(folder, output, *options, given=("map.mrc",)):
-    return [
-        "enhance", *(str(folder / name) for name in given), "-o", str(output), "--device", "cpu",
-        "--checkpoint", str(folder / "net.safetensors"), *map(str, options),
-    ]  # fmt: skip
-
-
-def started(arguments, before=""):
-    """The command in a process of its own."""
-    script = f"{before}\nimport sys; from cryosamu.cli.main import main; main()"
-    return subprocess.Popen(
-        [sys.executable, "-c", script, *arguments],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
 
 
 @pytest.fixture
@@ -258,45 +239,3 @@ def test_a_model_elsewhere_is_refused_unless_forced(folder, tmp_path, enhance):
     status, told = enhance(tmp_path / "a.mrc", *model, "--force")
     assert status == 0
     assert "fit" in json.loads((tmp_path / "a.json").read_text())["input"], told
-
-
-def test_ctrl_c_during_the_work_leaves_nothing(folder, tmp_path):
-    """A real interrupt, sent from outside once the outputs have their temporary files."""
-    process = started(arguments_of(folder, tmp_path / "a.mrc", *ALL))
-    while process.poll() is None and not list(tmp_path.iterdir()):
-        time.sleep(0.02)
-    process.send_signal(signal.SIGINT)
-    _, told = process.communicate(timeout=120)
-    assert process.returncode == 130
-    assert "interrupted" in told
-    assert "Traceback" not in told
-    assert list(tmp_path.iterdir()) == []
-
-
-BETWEEN = """
-import os, signal
-from cryosamu.enhancement import map_file
-from cryosamu import files
-def after(function, name):
-    def then(*given, **others):
-        function(*given, **others)
-        if str(given[-1]).endswith(name) or name == "maps" and "confidence" in given[-1]:
-            os.kill(os.getpid(), signal.SIGINT)
-    return then
-"""
-
-
-@pytest.mark.parametrize(
-    "where",
-    [
-        "map_file.write_map = after(map_file.write_map, 'maps')",
-        "os.replace = after(os.replace, 'a_confidence.mrc')",
-    ],
-)
-def test_ctrl_c_between_writes_leaves_what_was_there_before(folder, tmp_path, where):
-    (tmp_path / "a.json").write_text("old")
-    process = started(arguments_of(folder, tmp_path / "a.mrc", *ALL), BETWEEN + where)
-    _, told = process.communicate(timeout=120)
-    assert process.returncode == 130, told
-    assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
-    assert (tmp_path / "a.json").read_text() == "old"
