@@ -7,8 +7,14 @@ import torch
 from cryosamu.errors import ConfigError
 
 
-def choose_device(name: str) -> torch.device:
+def choose_device(name: str, *, automatic_mps: bool = False) -> torch.device:
     """Return the torch device for `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
+
+    Parameters
+    ----------
+    automatic_mps
+        Whether `auto` may be an Apple GPU, where there is no CUDA: it has no float64, which only
+        enhancing does without.
 
     Raises
     ------
@@ -16,7 +22,10 @@ def choose_device(name: str) -> torch.device:
         When the name is none of these, or this machine has no such device.
     """
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        apple = automatic_mps and torch.backends.mps.is_available()
+        return torch.device("mps" if apple else "cpu")
     if name == "mps" and torch.backends.mps.is_available():
         return torch.device("mps")
     if name == "mps":
@@ -33,14 +42,14 @@ def choose_device(name: str) -> torch.device:
 
 
 def choose_devices(names: str) -> list[torch.device]:
-    """Return the torch devices for one name, or for several with commas between.
+    """Return the torch devices to enhance on, for one name, or for several with commas between.
 
     Raises
     ------
     ConfigError
         As `choose_device`, and when the devices are not all of one kind.
     """
-    devices = [choose_device(name.strip()) for name in names.split(",")]
+    devices = [choose_device(name.strip(), automatic_mps=True) for name in names.split(",")]
     if len({device.type for device in devices}) > 1:
         raise ConfigError(f"'{names}' names devices of different kinds; name one kind.")
     return devices

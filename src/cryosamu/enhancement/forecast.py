@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cryosamu.enhancement.predictor import is_out_of_memory
 from cryosamu.volume.volume import FloatArray
 from cryosamu.volume.windowed import Predictor
 from cryosamu.volume.windows import WindowPlan
@@ -36,7 +37,7 @@ class Forecast:
     voxels
         That the network will see, over all windows and rotations.
     seconds
-        By a timed probe on this device.
+        By a timed probe on this device; None where memory did not suffice for one.
     memory
         Bytes of the device at once.
     device, precision
@@ -47,7 +48,7 @@ class Forecast:
     of: int
     window: tuple[int, int, int]
     voxels: int
-    seconds: float
+    seconds: float | None
     memory: int
     device: str
     precision: str
@@ -58,9 +59,10 @@ class Forecast:
         shape = " x ".join(map(str, self.window))
         skipped = f" ({self.of - self.windows} more are solvent)" if self.of > self.windows else ""
         plural = "s" if self.windows != 1 else ""
+        time = "" if self.seconds is None else f"about {duration(self.seconds)} and "
         return (
             f"{self.windows} window{plural} of {shape} voxels{skipped} on {self.device} in "
-            f"{self.precision}: about {duration(self.seconds)} and {self.memory / 1e9:.1f} GB."
+            f"{self.precision}: {time}{self.memory / 1e9:.1f} GB."
         )
 
 
@@ -72,8 +74,10 @@ def duration(seconds: float) -> str:
     return f"{minutes:.0f} min" if minutes < 90 else f"{minutes / 60:.1f} h"
 
 
-def seconds_a_voxel(predictor: Predictor, data: FloatArray, stride: int) -> float:
+def seconds_a_voxel(predictor: Predictor, data: FloatArray, stride: int) -> float | None:
     """Return the wall time a voxel of a window from the middle of a volume, once warmed up.
+
+    The larger window is timed where memory suffices for it; None where it suffices for neither.
 
     Parameters
     ----------
@@ -83,17 +87,24 @@ def seconds_a_voxel(predictor: Predictor, data: FloatArray, stride: int) -> floa
         Edges of windows are multiples of this.
     """
     small = _middle(data, -(-_PROBE // stride) * stride)
-    predictor(small)
-    took = _seconds(predictor, small)
+    if _seconds(predictor, small) is None or (took := _seconds(predictor, small)) is None:
+        return None
     if took >= _LONG_ENOUGH or data.size < _WORTH_A_LARGE_PROBE * _LARGE_PROBE**3:
         return took / small.size
     large = _middle(data, -(-_LARGE_PROBE // stride) * stride)
-    return _seconds(predictor, large) / large.size
+    longer = _seconds(predictor, large)
+    return took / small.size if longer is None else longer / large.size
 
 
-def _seconds(predictor: Predictor, window: FloatArray) -> float:
+def _seconds(predictor: Predictor, window: FloatArray) -> float | None:
+    """Return what one window takes; None where memory does not suffice for it."""
     begun = time.perf_counter()
-    predictor(window)
+    try:
+        predictor(window)
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        return None
     return time.perf_counter() - begun
 
 
@@ -113,7 +124,7 @@ def _middle(data: FloatArray, edge: int) -> FloatArray:
 def forecast_of(
     plan: WindowPlan,
     windows: int,
-    a_voxel: float,
+    a_voxel: float | None,
     memory: int,
     *,
     rotations: int,
@@ -126,7 +137,7 @@ def forecast_of(
     Parameters
     ----------
     a_voxel
-        Seconds.
+        Seconds; None where they are not known.
     workers
         Devices that share the windows.
     """
@@ -137,7 +148,7 @@ def forecast_of(
         plan.count * rotations,
         plan.window,
         windows * rotations * each,
-        turns * rotations * each * a_voxel,
+        None if a_voxel is None else turns * rotations * each * a_voxel,
         memory,
         device,
         precision,

@@ -39,16 +39,19 @@ class Limits:
     workers
         Devices.
     batch
-        Windows at once a device; None: as many as memory allows.
+        Windows at once a device.
+    times_halved
+        How often memory did not suffice for the windows before.
     """
 
     voxels: int
     workers: int
     batch: int
+    times_halved: int = 0
 
-    def halved(self) -> Limits:
-        """Return the same with windows of half the size."""
-        return Limits(self.voxels // 2, self.workers, 1)
+    def below(self, plan: WindowPlan) -> Limits:
+        """Return the same with windows of half the size of a plan's."""
+        return Limits(math.prod(plan.window) // 2, self.workers, 1, self.times_halved + 1)
 
 
 def limits_of(
@@ -143,8 +146,10 @@ def predicted(
     limits: Limits,
     wanted: NDArray[np.bool_] | None = None,
     progress: bool = False,
-) -> tuple[FloatArray, WindowPlan]:
+) -> tuple[FloatArray, WindowPlan, Limits]:
     """Return a network's answer to a volume, in ever smaller windows until memory suffices.
+
+    With it come the windows and the limits that sufficed, for what is computed next.
 
     Parameters
     ----------
@@ -168,11 +173,16 @@ def predicted(
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
-            limits = Limits(math.prod(plan.window), limits.workers, limits.batch).halved()
-            if limits.voxels < smallest or math.prod(plan.window) <= smallest:
-                raise CryosamuError(
-                    f"the memory does not suffice for a window of {plan.window} voxels; close "
-                    "other programs, or set 'enhancement.margin' to a smaller multiple of 8."
-                ) from error
+            if math.prod(plan.window) <= smallest:
+                raise too_little_memory(plan.window) from error
+            limits = limits.below(plan)
         else:
-            return answer, plan
+            return answer, plan, limits
+
+
+def too_little_memory(window: tuple[int, int, int]) -> CryosamuError:
+    """Return what is raised when memory does not suffice for the smallest window."""
+    return CryosamuError(
+        f"the memory does not suffice for a window of {window} voxels; close other programs, or "
+        "set 'enhancement.margin' to a smaller multiple of 8."
+    )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Sequence
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -14,15 +13,21 @@ from numpy.typing import NDArray
 
 from cryosamu.config import EnhancementSettings
 from cryosamu.enhancement.forecast import Forecast, forecast_of, seconds_a_voxel
-from cryosamu.enhancement.inference import Limits, limits_of, planned, predicted
+from cryosamu.enhancement.inference import (
+    Limits,
+    limits_of,
+    planned,
+    predicted,
+    too_little_memory,
+)
 from cryosamu.enhancement.memory import allowed_memory
-from cryosamu.enhancement.predictor import DevicePredictor, Told
+from cryosamu.enhancement.predictor import DevicePredictor, Told, is_out_of_memory
 from cryosamu.enhancement.rotations import rotated, rotated_back, rotations
 from cryosamu.enhancement.solvent import Solvent
 from cryosamu.network.interface import EnhancementNetwork
 from cryosamu.volume.volume import FloatArray
 from cryosamu.volume.windowed import windows_to_compute
-from cryosamu.volume.windows import smallest_window
+from cryosamu.volume.windows import WindowPlan, smallest_window
 
 
 class Passes:
@@ -40,7 +45,7 @@ class Passes:
     box
         What of the volume is computed; known once `answer` was called, as is `record`.
     record
-        Plain JSON values: windows, solvent, precision, averaging.
+        Plain JSON values: windows, memory, solvent, precision, averaging.
     """
 
     def __init__(
@@ -80,45 +85,75 @@ class Passes:
             wanted = self.solvent.plane_weights(z)[:, y, x] > 0
         seen = data[self.box]
         turns = rotations(self.settings.averaging)
-        limits = self._limits(seen)
+        free = allowed_memory(self.settings, self.devices[0])
+        limits = self._limits(seen, free)
         if announce is not None:
             announce(self._forecast(seen, limits, wanted, len(turns)).sentence)
         total = np.zeros((), np.float32)
+        plans: list[tuple[WindowPlan, int]] = []
         for turn in turns:
-            made, plan = predicted(
+            kept = None if wanted is None else rotated(wanted, turn)
+            made, plan, limits = predicted(
                 np.ascontiguousarray(rotated(seen, turn)), self.network, self.predictors,
-                self.settings, limits, None if wanted is None else rotated(wanted, turn), progress,
+                self.settings, limits, kept, progress,
             )  # fmt: skip
+            plans.append((plan, len(windows_to_compute(plan, kept))))
             back = rotated_back(made, turn)
             total = back if turn == turns[0] else total + back
-        todo = windows_to_compute(plan, None if wanted is None else rotated(wanted, turn))
-        blended = not self.network.tile_consistent and plan.count > 1
         self.record = {
-            "windows": {
-                "count": len(todo),
-                "without_solvent_skipping": plan.count,
-                "shape": list(plan.window),
-                "passes_per_voxel": round(len(todo) * math.prod(plan.window) / data.size, 4),
-                "margin": self.settings.margin,
-                "margin_for_equality": self.network.margin if not blended else None,
-                "blended": blended,
-            },
+            "windows": self._windows_record(plans, limits, data.size),
+            "memory": {"allowed_bytes": free, "times_halved": limits.times_halved},
             "solvent": self._solvent_record(seen.shape),
             "precision": str(self.dtype).removeprefix("torch."),
             "averaging": len(turns),
         }
         return total if len(turns) == 1 else total / np.float32(len(turns))
 
-    @cached_property
-    def empty(self) -> float:
-        """The network's answer to a volume without any density, far from its faces."""
-        edge = smallest_window(self.network.margin, self.network.stride)
-        found = self.predictors[0](np.zeros((1, edge, edge, edge), np.float32))
-        return float(found[0, edge // 2, edge // 2, edge // 2])
+    def answer_to_level(self, level: float) -> float:
+        """Return the network's answer to a volume of one value in [0, 1], far from its faces.
 
-    def _limits(self, seen: FloatArray) -> Limits:
+        Raises
+        ------
+        CryosamuError
+            When memory does not suffice for the smallest window.
+        """
+        stride = self.network.stride
+        # What is exact where memory suffices, else as exact as the work itself.
+        for margin in (self.network.margin, min(self.network.margin, self.settings.margin)):
+            edge = smallest_window(margin, stride)
+            window = np.full((1, edge, edge, edge), level, np.float32)
+            middle = slice((edge - stride) // 2, (edge + stride) // 2)
+            try:
+                # Over a whole stride: an answer may repeat itself with the lattice.
+                answer = self.predictors[0](window)[0, middle, middle, middle]
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                last = error
+            else:
+                return float(answer.mean(dtype=np.float64))
+        raise too_little_memory((edge, edge, edge)) from last
+
+    def _windows_record(
+        self, plans: list[tuple[WindowPlan, int]], limits: Limits, voxels: int
+    ) -> dict[str, Any]:
+        """Return the windows of every rotation's plan, and how many of them were computed."""
+        blended = not self.network.tile_consistent and any(plan.count > 1 for plan, _ in plans)
+        seen = sum(computed * math.prod(plan.window) for plan, computed in plans)
+        return {
+            "count": sum(computed for _, computed in plans),
+            "without_solvent_skipping": sum(plan.count for plan, _ in plans),
+            "shape": list(plans[-1][0].window),
+            "of_each_rotation": [[computed, list(plan.window)] for plan, computed in plans],
+            "at_once": min(limits.batch, *(one.at_once for one in self.predictors)),
+            "passes_per_voxel": round(seen / voxels, 4),
+            "margin": self.settings.margin,
+            "margin_for_equality": self.network.margin if not blended else None,
+            "blended": blended,
+        }
+
+    def _limits(self, seen: FloatArray, free: int) -> Limits:
         nz, ny, nx = seen.shape
-        free = allowed_memory(self.settings, self.devices[0])
         return limits_of((nz, ny, nx), self.network, self.settings, self.devices, self.dtype, free)
 
     def _forecast(

@@ -36,7 +36,7 @@ def chosen_precision(wanted: str, device: torch.device, network: EnhancementNetw
                 "auto or float32."
             )
         return torch.bfloat16
-    return torch.bfloat16 if pays and network.tile_consistent else torch.float32
+    return torch.bfloat16 if pays and network.holds_in_bfloat16 else torch.float32
 
 
 def _has_bfloat16(device: torch.device) -> bool:
@@ -44,7 +44,7 @@ def _has_bfloat16(device: torch.device) -> bool:
         return torch.cuda.get_device_capability(device)[0] >= 8
     if device.type == "cpu":
         # Older versions of PyTorch do not tell.
-        features = getattr(torch.cpu, "get_capabilities", dict)()
+        features: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
         return bool(features.get("avx512_bf16") or features.get("amx_bf16"))
     return False
 
@@ -127,6 +127,23 @@ class DevicePredictor:
         return answer
 
 
+_WORDS_OF_SHORTAGE = (
+    "out of memory",
+    "not enough memory",
+    "can't allocate memory",
+    "cannot allocate memory",
+    "bad_alloc",
+    "_status_alloc_failed",
+    # oneDNN's, which does not say why: nearly always its buffers.
+    "could not create a memory",
+    "could not create a primitive",
+    "could not execute a primitive",
+)
+
+_OTHER_FAULTS = ("could not create a primitive descriptor",)
+"""oneDNN's for what it cannot compute at all."""
+
+
 @contextmanager
 def reproducible() -> Iterator[None]:
     """Inference whose result depends on nothing but its input, on one kind of device."""
@@ -144,8 +161,6 @@ def is_out_of_memory(error: BaseException) -> bool:
     told = str(error).lower()
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or (
         isinstance(error, RuntimeError)
-        and any(
-            words in told
-            for words in ("out of memory", "not enough memory", "can't allocate memory")
-        )
+        and any(words in told for words in _WORDS_OF_SHORTAGE)
+        and not any(words in told for words in _OTHER_FAULTS)
     )

@@ -56,11 +56,15 @@ class Solvent:
         (nz, ny, nx) of the working grid that the blocks lie on.
     source
         `noise`, `constant` or `mask`: what told the solvent.
+    level
+        The solvent's density in the map's units: the constant, the noise's median, or the median
+        outside the mask.
     """
 
     weights: FloatArray
     shape: tuple[int, int, int]
     source: str
+    level: float = 0.0
 
     @property
     def kept(self) -> float:
@@ -68,15 +72,19 @@ class Solvent:
         return float((self.weights > 0).mean())
 
     def box(self, margin: int, stride: int) -> tuple[slice, slice, slice]:
-        """Return what has to be computed: what counts, with a margin, from stride to stride."""
+        """Return what has to be computed: what counts, with a margin.
+
+        Both faces lie whole strides from the volume's own, so that a network sees the lattice that
+        it would see in the whole volume, reversed or not.
+        """
         slices = []
         for axis, length in enumerate(self.shape):
             others = tuple(other for other in range(3) if other != axis)
             places = np.flatnonzero((self.weights > 0).any(axis=others))
             # Between block centres weights are interpolated: one block more on either side.
             first = max((int(places[0]) - 1) * BLOCK - margin, 0) // stride * stride
-            last = -(-((int(places[-1]) + 2) * BLOCK + margin) // stride) * stride
-            slices.append(slice(first, min(last, length)))
+            after = max(length - (int(places[-1]) + 2) * BLOCK - margin, 0) // stride * stride
+            slices.append(slice(first, length - after))
         z, y, x = slices
         return z, y, x
 
@@ -115,25 +123,27 @@ def find_solvent(volume: Volume, shape: tuple[int, int, int]) -> Solvent | None:
     highest, lowest, means = _blocks_of(volume)
     live = (highest != background) | (lowest != background)
     noise = _noise(volume, means, live, background)
-    source = "constant"
+    source, level = "constant", background
     occupied = live
     if noise is not None:
         middle, sigma, of_means = noise
-        source = "noise"
+        source, level = "noise", middle
         occupied = live & (
             (highest > middle + VOXEL_SIGMAS * sigma) | (means > middle + MEAN_SIGMAS * of_means)
         )
-    return _around(occupied, shape, source)
+    return _around(occupied, shape, source, level)
 
 
-def solvent_outside(mask: Volume, shape: tuple[int, int, int]) -> Solvent | None:
+def solvent_outside(mask: Volume, volume: Volume, shape: tuple[int, int, int]) -> Solvent | None:
     """Return what lies outside a mask on the map's own grid; None where nothing does."""
     highest, _, _ = _blocks_of(mask)
-    return _around(highest >= INSIDE_MASK, shape, "mask")
+    outside = volume.data[mask.data < INSIDE_MASK]
+    level = float(np.median(outside)) if outside.size else 0.0
+    return _around(highest >= INSIDE_MASK, shape, "mask", level)
 
 
 def _around(
-    occupied: NDArray[np.bool_], shape: tuple[int, int, int], source: str
+    occupied: NDArray[np.bool_], shape: tuple[int, int, int], source: str, level: float
 ) -> Solvent | None:
     if not occupied.any():
         return None
@@ -147,7 +157,7 @@ def _around(
     # Between block centres weights are interpolated: a block more, for what lies at its far face.
     reach = SURROUNDINGS + BLOCK + RAMP
     weights = np.clip((reach - distance) / RAMP, 0, 1).astype(np.float32)
-    return None if (weights == 1).all() else Solvent(weights, shape, source)
+    return None if (weights == 1).all() else Solvent(weights, shape, source, level)
 
 
 def _background(volume: Volume) -> float:
@@ -157,11 +167,19 @@ def _background(volume: Volume) -> float:
     return float(values[counts.argmax()])
 
 
+def _block_edges(volume: Volume) -> tuple[int, int, int]:
+    """Return the (z, y, x) voxels of a block with edges of about 4 Å, or the map's if thinner."""
+    z, y, x = (
+        min(max(round(BLOCK / size), 1), length)
+        for size, length in zip(reversed(volume.voxel_size), volume.shape, strict=True)
+    )
+    return z, y, x
+
+
 def _blocks_of(volume: Volume) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return the highest and lowest voxel and the mean of each block, with edges of about 4 Å."""
-    x, y, z = (max(round(BLOCK / size), 1) for size in volume.voxel_size)
+    """Return the highest and lowest voxel and the mean of each block."""
+    edges = _block_edges(volume)
     data = torch.from_numpy(np.require(volume.data, requirements=("C", "W")))[None, None]
-    edges = (z, y, x)
     highest = F.max_pool3d(data, edges, ceil_mode=True)[0, 0].numpy()
     lowest = -F.max_pool3d(-data, edges, ceil_mode=True)[0, 0].numpy()
     means = F.avg_pool3d(data, edges, ceil_mode=True, count_include_pad=False)[0, 0].numpy()
@@ -175,7 +193,7 @@ def _noise(
     outer = _outermost(live)
     if outer is None:
         return None
-    z, y, x = (max(round(BLOCK / size), 1) for size in reversed(volume.voxel_size))
+    z, y, x = _block_edges(volume)
     corner = np.argwhere(outer) * (z, y, x)
     inside = np.indices((z, y, x)).reshape(3, -1).T
     places = (corner[:, None] + inside).reshape(-1, 3)

@@ -59,7 +59,8 @@ def enhance(
     The map goes to the network's grid and scale as in training, through the network in one pass
     where memory allows and in overlapping windows where not, and back: the network's answer is in
     units of the scale that the map was divided by, and band-limited interpolation in the same box
-    undoes the change of grid. Solvent is left out and given the network's answer to empty input.
+    undoes the change of grid. Solvent is left out and given the network's answer to a volume of the
+    solvent's own level, so that a background other than zero stays.
 
     Parameters
     ----------
@@ -98,9 +99,13 @@ def enhance(
     told = Told(tokens, token_mask, resolution)
     passes = Passes(network, devices, dtype, settings, told, solvent)
     ready = time.perf_counter()
+    empty = 0.0
+    if solvent is not None:
+        # Before the work, so that nothing fails after it.
+        empty = passes.answer_to_level(float(np.clip(solvent.level / prepared.scale, 0, 1)))
     answer = passes.answer(prepared.data, progress, announce)
     if solvent is not None:
-        answer = blended(answer, passes.box, solvent, passes.empty)
+        answer = blended(answer, passes.box, solvent, empty)
     computed = time.perf_counter()
     if not np.isfinite(answer).all():
         raise CheckpointError("the network answered with NaN or infinite values; retrain it.")
@@ -132,7 +137,7 @@ def _solvent(
     mask: Volume | None,
 ) -> Solvent | None:
     if mask is not None:
-        return solvent_outside(mask, shape)
+        return solvent_outside(mask, volume, shape)
     return find_solvent(volume, shape) if settings.skip_solvent else None
 
 

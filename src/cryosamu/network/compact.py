@@ -76,6 +76,7 @@ class CompactNetwork(EnhancementNetwork):
         self.margin = -(-_reach(len(levels), settings) // self.stride) * self.stride
         self.can_stream = settings.full_grid == "ends" and not smooth
         self.streams = False
+        self.holds_in_bfloat16 = self.can_stream
         self.exact: dict[str, nn.Module] = {}
         self.condition = ResolutionCondition() if settings.resolution else None
         self.entry = nn.Conv3d(self.cube**3, levels[0], 3, padding=1)

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 from small_networks import Known, header_of, random_network
+from torch.nn import functional as F
 
 from cryosamu.config import EnhancementSettings
 from cryosamu.enhancement.solvent import Solvent, blended, find_solvent, solvent_outside
@@ -100,13 +101,16 @@ def test_maps_without_solvent_are_computed_whole(kind):
 def test_a_given_mask_says_what_is_solvent_on_any_grid():
     mask = np.zeros((60, 60, 60), np.float32)
     mask[5:20, 5:20, 5:20] = 1
-    solvent = solvent_outside(Volume(mask, (1.5, 1.5, 1.5)), (90, 90, 90))
+    size, values = (1.5, 1.5, 1.5), np.where(mask > 0, 9, 4).astype(np.float32)
+    solvent = solvent_outside(Volume(mask, size), Volume(values, size), (90, 90, 90))
+    assert solvent.level == 4
     weights = weights_of(solvent)
     assert (weights[8:30, 8:30, 8:30] == 1).all()
     assert (weights[55:] == 0).all()
     box = solvent.box(16, 4)
     assert all(cut.start == 0 and cut.stop < 80 for cut in box)
-    assert solvent_outside(Volume(np.ones((9, 9, 9), np.float32), ONE), (9, 9, 9)) is None
+    full = Volume(np.ones((9, 9, 9), np.float32), ONE)
+    assert solvent_outside(full, full, (9, 9, 9)) is None
 
 
 def test_leaving_out_changes_nothing_where_the_answer_counts():
@@ -152,6 +156,60 @@ def test_a_user_mask_reaches_the_windows():
     made = enhance(Volume(data, ONE), network, header_of(), settings=EXACT, mask=Volume(mask, ONE))
     assert made.record["solvent"]["told_by"] == "mask"
     assert network.shapes[0][0] < 64
-    assert (made.volume.data[50:] == 0).all()
+    level = max(float(np.median(data[16:])), 0)
+    assert np.abs(made.volume.data[50:] - level).max() < 1e-6
     assert made.working.shape == (64, 64, 64)
     assert np.array_equal(made.working.data, made.volume.data)
+
+
+@pytest.mark.parametrize("kind", ["masked", "noise", "mask"])
+def test_a_background_other_than_zero_stays(kind):
+    """A network that changes nothing gives back the map: no step, no shell about what is kept."""
+    data, radius = blob_in_noise()
+    data = data + np.float32(20)
+    if kind == "masked":
+        data = np.where(radius < 14, data, np.float32(5))
+    mask = Volume((radius < 14).astype(np.float32), ONE) if kind == "mask" else None
+    network = Known(lambda d: d)
+    made = enhance(Volume(data, ONE), network, header_of(), settings=EXACT, mask=mask)
+    assert made.record["solvent"]["kept"] < 0.9
+    far = made.volume.data[radius > 40]
+    if kind == "masked":
+        assert np.abs(made.volume.data - np.minimum(data, made.volume.data.max())).max() < 1e-4
+    else:
+        assert abs(far.mean() - np.median(data[radius > 40])) < 0.2
+        assert far.std() < 1
+
+
+@pytest.mark.parametrize("length", [90, 91, 93])
+def test_leaving_out_changes_nothing_in_the_mean_over_rotations(length):
+    """A network of stride 4 sees the same lattice in the box as in the whole, reversed or not."""
+
+    def by_fours(density):
+        return F.interpolate(F.avg_pool3d(density, 4), scale_factor=4.0)
+
+    rng = np.random.default_rng(0)
+    data = np.zeros((length, 90, 88), np.float32)
+    data[36:48, 37:50, 40:52] = rng.random((12, 13, 12)) + 0.1
+    settings = EXACT.model_copy(update={"margin": 8, "averaging": 8})
+    cut, whole = (
+        enhance(
+            Volume(data, ONE), Known(by_fours), header_of(),
+            settings=settings.model_copy(update={"skip_solvent": skip}),
+        )
+        for skip in (True, False)
+    )  # fmt: skip
+    assert cut.record["solvent"]["box"][0] < length
+    assert np.abs(cut.volume.data - whole.volume.data).max() < 1e-6
+
+
+@pytest.mark.parametrize("shape", [(1, 29, 27), (2, 64, 64), (29, 1, 27)])
+def test_a_map_of_one_section_goes_through(shape):
+    data = np.zeros(shape, np.float32)
+    data[:, -9:, -9:] = np.random.default_rng(0).random(data[:, -9:, -9:].shape) + 1
+    for mask in (None, Volume((data > 0).astype(np.float32), ONE)):
+        made = enhance(
+            Volume(data, ONE), Known(lambda d: d), header_of(percentile=100), settings=EXACT,
+            mask=mask,
+        )  # fmt: skip
+        assert np.abs(made.volume.data - data).max() < 1e-5
