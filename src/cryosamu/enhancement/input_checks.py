@@ -21,7 +21,17 @@ from cryosamu.volume.grid import grid_shape, resample
 from cryosamu.volume.volume import FloatArray, Volume
 
 Kind = Literal[
-    "resolution", "size", "contrast", "masked", "sharpened", "hollow", "voxel_size", "fit", "place"
+    "resolution",
+    "size",
+    "contrast",
+    "masked",
+    "sharpened",
+    "hollow",
+    "voxel_size",
+    "fit",
+    "place",
+    "unfiltered",
+    "local_resolution",
 ]
 
 MEANT_FOR = (4.0, 8.0)
