@@ -61,7 +61,10 @@ def enhance(
         typer.Option(help="Model fitted into the map, mmCIF or PDB; the network reads its shape."),
     ] = None,
     force: Annotated[
-        bool, typer.Option("--force", help="Go on with a model that does not fit the map.")
+        bool,
+        typer.Option(
+            "--force", help="Go on with a model or half maps that do not fit the map, and say so."
+        ),
     ] = False,
     mask: Annotated[
         Path | None,
@@ -159,7 +162,7 @@ def enhance(
     """
     from cryosamu.config import read_config
     from cryosamu.enhancement.api import enhance as enhance_map
-    from cryosamu.enhancement.map_file import enhance_to_files
+    from cryosamu.enhancement.map_file import enhance_to_files, told_of
     from cryosamu.enhancement.outputs import Wanted
     from cryosamu.enhancement.released import released_checkpoint
     from cryosamu.enhancement.scene import can_be_opened
@@ -178,14 +181,13 @@ def enhance(
     first, second = half_maps or (None, None)
     given = {
         "map": map_path, "half_map_1": first, "half_map_2": second, "model": model,
-        "mask": mask, "checkpoint": checkpoint,
+        "mask": mask, "checkpoint": checkpoint, "config": config,
     }  # fmt: skip
     wanted = Wanted(
         working=keep_1_a,
         low_passed=also_low_passed,
         confidence=confidence,
         scene=can_be_opened(output) if chimerax is None else chimerax,
-        contour=contour,
         report=report,
     )
     work = partial(
@@ -199,6 +201,7 @@ def enhance(
         force=force,
         check_halves=check_halves,
         resolution=resolution,
+        contour=contour,
         symmetry=symmetry,
         low_pass=low_pass,
         checkpoint=checkpoint,
@@ -210,12 +213,12 @@ def enhance(
     )
     inputs = {role: path for role, path in given.items() if path is not None}
     record = enhance_to_files(work, output, inputs, wanted, _page)
-    for note in record["notes"]:
+    for note in told_of(record):
         typer.echo(f"note: {note}", err=True)
 
 
-def _page(enhanced: Enhanced, inputs: Mapping[str, Path]) -> str:
+def _page(enhanced: Enhanced, inputs: Mapping[str, Path], checksums: Mapping[str, str]) -> str:
     """Make the report; drawing is imported by those who ask for it alone."""
     from cryosamu.report.one_map import map_page
 
-    return map_page(enhanced, inputs)
+    return map_page(enhanced, inputs, checksums)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from cryosamu.config import EmbeddingSettings, EnhancementSettings
 from cryosamu.enhancement import whole_map
 from cryosamu.enhancement.conditions import Control
 from cryosamu.enhancement.confidence import confidence_map
+from cryosamu.enhancement.feasible import check_map, check_numbers
 from cryosamu.enhancement.finishing import finished, symmetry_of
 from cryosamu.enhancement.fit import check_fit
 from cryosamu.enhancement.half_maps import guard
@@ -23,7 +25,6 @@ from cryosamu.enhancement.network_pass import NetworkPass
 from cryosamu.enhancement.released import released_checkpoint
 from cryosamu.enhancement.sources import Map, Sources, read_sources
 from cryosamu.enhancement.structure import Model
-from cryosamu.errors import CryosamuError
 from cryosamu.files import sha256_of
 from cryosamu.network.checkpoint import load_checkpoint
 from cryosamu.structure.model import heavy_atoms
@@ -48,6 +49,8 @@ class Enhanced:
         The model, in the map's frame.
     resolution
         As reported, Å.
+    contour
+        Level recommended for `given`, in its units; None where none is known.
     confidence
         How far each voxel of `volume` is to be believed, 0 to 1, on its grid; None where not asked
         for.
@@ -71,6 +74,7 @@ class Enhanced:
     working: Volume
     structure: gemmi.Structure | None
     resolution: float | None
+    contour: float | None
     confidence: Volume | None
     guard: dict[str, Any] | None
     settings: dict[str, Any]
@@ -92,6 +96,7 @@ def enhance(
     half_maps: tuple[Map, Map] | None = None,
     mask: Map | None = None,
     resolution: float | None = None,
+    contour: float | None = None,
     symmetry: str | None = None,
     low_pass: float | None = None,
     keep: bool = True,
@@ -122,6 +127,8 @@ def enhance(
     resolution
         As reported, Å: more of the input can be checked with it, and a network that was trained to
         be told it is.
+    contour
+        Level recommended for the map, in its units: surfaces of the enhanced map are matched to it.
     symmetry
         A point group that the map has, such as C4; the enhanced map is then given it exactly.
     low_pass
@@ -135,7 +142,8 @@ def enhance(
         With half maps: enhance each by itself and hold it against the other, which takes the time
         of two more maps.
     force
-        Makes a warning of a model that does not fit the map.
+        Makes a warning of a model that does not fit the map, and of a map that was not made from
+        its half maps.
     checkpoint
         A trained network; the packaged one where None.
     control
@@ -153,9 +161,10 @@ def enhance(
     CryosamuError
         When something that is given cannot be used, in one sentence.
     """
-    _check_distances(resolution, low_pass)
+    check_numbers(resolution, low_pass, contour)
     clock = _Clock()
-    sources = read_sources(volume, structure, half_maps, mask, resolution)
+    sources = read_sources(volume, structure, half_maps, mask, resolution, force)
+    check_map(sources.volume, sources.map_name, contour, confidence, resolution)
     group = symmetry_of(sources, symmetry)
     findings = _findings(sources, resolution, force)
     checkpoint = checkpoint or released_checkpoint()
@@ -168,7 +177,7 @@ def enhance(
         resolution,
         sources.mask,
         progress,
-        announce,
+        _numbered(announce, 3 if sources.halves is not None and check_halves else 1),
     ).told(structure, control)
     clock.lap("read_and_check")
     answer = through(sources.volume)
@@ -192,6 +201,7 @@ def enhance(
         working=answer.working,
         structure=sources.structure,
         resolution=resolution,
+        contour=contour,
         confidence=believed.volume if believed else None,
         guard=verdict,
         settings=through.record(),
@@ -199,6 +209,7 @@ def enhance(
             "notes": [*through.header.notes, *seen],
             "input": {finding.kind: finding.value for finding in findings},
             "resolution": resolution,
+            "contour": contour,
             "control": control,
             "low_pass": low_pass,
             **done,
@@ -228,10 +239,18 @@ class _Clock:
         self.seconds[what], self._since = round(now - self._since, 3), now
 
 
-def _check_distances(resolution: float | None, low_pass: float | None) -> None:
-    for what, given in (("resolution", resolution), ("low-pass", low_pass)):
-        if given is not None and not 0 < given <= 100:
-            raise CryosamuError(f"a {what} of {given:g} Å makes no sense; give Å above 0.")
+def _numbered(announce: Callable[[str], None] | None, passes: int) -> Callable[[str], None] | None:
+    """Return `announce` with the passes counted, where there are several."""
+    if announce is None or passes == 1:
+        return announce
+    numbers = itertools.count(1)
+
+    def told(sentence: str) -> None:
+        number = next(numbers)
+        rest = f" (the map, then each half map: {passes} times this)" if number == 1 else ""
+        announce(f"pass {number} of {passes}{rest}: {sentence}")
+
+    return told
 
 
 def _findings(sources: Sources, resolution: float | None, force: bool) -> list[Finding]:

@@ -119,7 +119,7 @@ def clear_level(volume: Volume, smooth: FloatArray, resolution: float) -> tuple[
     volume, smooth, resolution
         As `solvent_of`.
     """
-    contour = float(threshold_otsu(smooth))  # type: ignore[no-untyped-call]
+    contour = float(threshold_otsu(smooth.ravel()))  # type: ignore[no-untyped-call]
     solvent = solvent_of(volume, smooth, contour, resolution)
     return max(contour, solvent.mean + _CLEAR * solvent.deviation), solvent
 

@@ -48,6 +48,22 @@ class Confidence:
     record: dict[str, Any]
 
 
+def check_confidence(volume: Volume, resolution: float | None) -> None:
+    """Refuse, before the work, a map of which no confidence can be made.
+
+    Parameters
+    ----------
+    volume, resolution
+        As `confidence_map`.
+
+    Raises
+    ------
+    MapError
+        When the map's voxels or box cannot hold the resolution.
+    """
+    check_resolution(volume, _resolution(volume, resolution, None)[0])
+
+
 def confidence_map(
     volume: Volume,
     enhanced: Volume,

@@ -62,7 +62,7 @@ class Calibration(BaseModel):
     def confidence(self, values: FloatArray) -> FloatArray:
         """Return the confidence, [...], of predictors [4, ...] in the order of `NAMES`."""
         slopes = [getattr(self.coefficients, name) for name in NAMES]
-        odds = self.intercept + np.tensordot(np.float32(slopes), values, axes=(0, 0))
+        odds = self.intercept + np.tensordot(np.array(slopes, np.float32), values, axes=(0, 0))
         return np.asarray(1 / (1 + np.exp(-np.clip(odds, -50, 50))), np.float32)
 
 

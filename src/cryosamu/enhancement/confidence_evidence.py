@@ -106,7 +106,7 @@ def local_correlation(first: Volume, second: Volume, resolution: float) -> Float
     product = _variance(a, sigma) * _variance(b, sigma)
     varies = product > _NO_VARIANCE**2
     found = np.divide(covariance, np.sqrt(product), out=np.zeros_like(covariance), where=varies)
-    return np.clip(found, -1, 1)
+    return np.asarray(np.clip(found, -1, 1), np.float32)
 
 
 def flat_voxels(volume: Volume) -> NDArray[np.bool_]:
@@ -140,7 +140,8 @@ def _blurred(data: FloatArray, sigma: list[float]) -> FloatArray:
 
 
 def _variance(data: FloatArray, sigma: list[float]) -> FloatArray:
-    return np.maximum(_blurred(data**2, sigma) - _blurred(data, sigma) ** 2, 0)
+    variance = _blurred(data**2, sigma) - _blurred(data, sigma) ** 2
+    return np.asarray(np.maximum(variance, 0), np.float32)
 
 
 def _skewness(data: FloatArray, sigma: list[float]) -> FloatArray:
@@ -149,4 +150,4 @@ def _skewness(data: FloatArray, sigma: list[float]) -> FloatArray:
     third = _blurred(data**3, sigma) - 3 * mean * variance - mean**3
     varies = variance > _NO_VARIANCE
     found = np.divide(third, variance**1.5, out=np.zeros_like(third), where=varies)
-    return np.clip(found, 0, _LARGEST_SKEWNESS)
+    return np.asarray(np.clip(found, 0, _LARGEST_SKEWNESS), np.float32)

@@ -232,10 +232,25 @@ def read_mask(path: Path | str, volume: Volume) -> Volume:
     MapError
         When it cannot be read, lies on another grid, leaves 0 to 1, or is empty.
     """
-    mask = read_map(path)
+    return check_mask(read_map(path), volume, str(path))
+
+
+def check_mask(mask: Volume, volume: Volume, name: str) -> Volume:
+    """Return a mask, 0 to 1, in the frame of its map.
+
+    Parameters
+    ----------
+    name
+        What the mask is called in a sentence.
+
+    Raises
+    ------
+    MapError
+        As `read_mask`.
+    """
     if mask.shape != volume.shape:
         raise MapError(
-            f"{path}: has {_by(mask)} voxels and the map {_by(volume)}; resample the mask on the "
+            f"{name}: has {_by(mask)} voxels and the map {_by(volume)}; resample the mask on the "
             "map's grid."
         )
     edges = np.array(volume.voxel_size)
@@ -244,17 +259,17 @@ def read_mask(path: Path | str, volume: Volume) -> Volume:
     away = np.abs(np.array(mask.origin) - volume.origin)
     if (off > edges / 2).any() or (away > edges / 10).any():
         raise MapError(
-            f"{path}: has another voxel size or origin ({_frame(mask)}) than the map "
+            f"{name}: has another voxel size or origin ({_frame(mask)}) than the map "
             f"({_frame(volume)}); resample the mask on the map's grid."
         )
     low, high = float(mask.data.min()), float(mask.data.max())
     if low < -_MASK_TOLERANCE or high > 1 + _MASK_TOLERANCE:
         raise MapError(
-            f"{path}: holds values from {low:g} to {high:g}, and a mask goes from 0 to 1; is it "
+            f"{name}: holds values from {low:g} to {high:g}, and a mask goes from 0 to 1; is it "
             "a map?"
         )
     if high < 0.5:
-        raise MapError(f"{path}: is empty, no voxel reaches 0.5; there is nothing to enhance.")
+        raise MapError(f"{name}: is empty, no voxel reaches 0.5; there is nothing to enhance.")
     return volume.with_data(np.clip(mask.data, 0, 1))
 
 

@@ -280,7 +280,7 @@ def _mask(halves: tuple[Volume, Volume], given: Volume | None) -> tuple[FloatArr
             raise MapError("the mask is empty; give one that is above 0 round the molecule.")
         return np.clip(given.data, 0, 1), "given"
     smooth = averaged(halves, max(_MASK_DETAIL, 4 * max(halves[0].voxel_size)))
-    level = threshold_otsu(smooth.data)  # type: ignore[no-untyped-call]
+    level = threshold_otsu(smooth.data.ravel())  # type: ignore[no-untyped-call]
     core = smooth.with_data((smooth.data > level).astype(np.float32))
     # Whole within about half the blur outside the core, and gone, softly, beyond twice of it.
     soft = np.clip(4 * gaussian_blur(core, _MASK_DETAIL / 2).data, 0, 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,9 @@ from pathlib import Path
 from cryosamu.errors import CryosamuError
 
 SUFFIXES = (".mrc", ".map", ".ccp4")
+
+_LONGEST_NAME = 255
+"""Bytes: what the common file systems take."""
 
 
 @dataclass(frozen=True)
@@ -25,8 +29,6 @@ class Wanted:
         How far each voxel is to be believed.
     scene
         Commands for ChimeraX.
-    contour
-        Level recommended for the input, for the scene; None where none is known.
     report
         A page of HTML; None for none.
     """
@@ -35,7 +37,6 @@ class Wanted:
     low_passed: bool = False
     confidence: bool = True
     scene: bool = True
-    contour: float | None = None
     report: Path | None = None
 
 
@@ -45,7 +46,8 @@ def output_paths(output: Path, wanted: Wanted) -> dict[str, Path]:
     Raises
     ------
     CryosamuError
-        When the output's name is not one of a map, or two outputs would have one name.
+        When the output's name is not one of a map, two outputs would have one name, or a name is
+        that of a folder or too long.
     """
     name = output.name.removesuffix(".gz")
     stem, suffix = Path(name).stem, Path(name).suffix
@@ -66,9 +68,21 @@ def output_paths(output: Path, wanted: Wanted) -> dict[str, Path]:
     if wanted.report is not None:
         paths["report"] = wanted.report
     paths["record"] = output.with_name(f"{stem}.json")
-    if len({path.absolute() for path in paths.values()}) < len(paths):
+    # Resolved: one folder may have several names.
+    if len({os.path.realpath(path) for path in paths.values()}) < len(paths):
         raise CryosamuError(f"{wanted.report}: is the name of another output; choose another one.")
+    for path in paths.values():
+        _require_file_name(path)
     return paths
+
+
+def _require_file_name(path: Path) -> None:
+    if len(os.fsencode(path.name)) > _LONGEST_NAME:
+        raise CryosamuError(
+            f"{path}: is a name of more than {_LONGEST_NAME} bytes; choose a shorter one."
+        )
+    if path.is_dir():
+        raise CryosamuError(f"{path}: is a folder; name the file to be written.")
 
 
 def require_apart(outputs: Mapping[str, Path], inputs: Iterable[Path]) -> None:

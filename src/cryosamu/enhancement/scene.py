@@ -34,7 +34,6 @@ def scene_of(
     enhanced: Enhanced,
     outputs: Mapping[str, Path],
     inputs: Mapping[str, Path],
-    contour: float | None = None,
 ) -> str:
     """Return the commands.
 
@@ -42,15 +41,13 @@ def scene_of(
     ----------
     outputs, inputs
         Role to path; `scene` among the outputs is where the commands will lie.
-    contour
-        Level recommended for the input, in its units. Without one the surfaces enclose the volume
-        that the model takes by its mass or, without a model, what Otsu's threshold tells apart.
 
     Raises
     ------
     CryosamuError
-        When ChimeraX could not open the enhanced map by its name.
+        As `require_openable`.
     """
+    require_openable(outputs)
     folder = outputs["scene"].parent
     shown = {
         "input": inputs.get("map"),
@@ -69,14 +66,25 @@ def scene_of(
             # By the names .map and .ccp4 ChimeraX would leave the origin words unread.
             kind = "" if role == "model" else " format mrc"
             lines.append(f'open "{name}"{kind}')
-        elif role == "enhanced":
-            raise CryosamuError(f"{path}: no scene can open it, as {fault}; {_ADVICE}")
         else:
             lines.append(f"# The {role} is left out: {fault}.")
-    return "\n".join([*lines, *_drawn(enhanced, number, contour), "view", ""])
+    return "\n".join([*lines, *_drawn(enhanced, number), "view", ""])
 
 
-_ADVICE = "choose another name, or --no-chimerax."
+def require_openable(outputs: Mapping[str, Path]) -> None:
+    """Refuse a scene of an enhanced map that ChimeraX could not open by its name.
+
+    Raises
+    ------
+    CryosamuError
+        Naming the map.
+    """
+    path = outputs["enhanced"]
+    fault = _name_in(outputs["scene"].parent, path)[1]
+    if fault is not None:
+        raise CryosamuError(
+            f"{path}: no scene can open it, as {fault}; choose another name, or --no-chimerax."
+        )
 
 
 def can_be_opened(path: Path) -> bool:
@@ -86,8 +94,10 @@ def can_be_opened(path: Path) -> bool:
 
 def _name_in(folder: Path, path: Path) -> tuple[str, str | None]:
     """Return a file's path from the scene's folder, and why it cannot be opened, if it cannot."""
+    # Of a file that is a link the link's own name counts: what it leads to may have no ending.
+    target = Path(os.path.realpath(path.parent)) / path.name
     # "./" keeps a name such as 1abc or emdb:1 from being fetched from a database.
-    name = "./" + Path(os.path.relpath(path.absolute(), folder.absolute())).as_posix()
+    name = "./" + Path(os.path.relpath(target, os.path.realpath(folder))).as_posix()
     if path.suffix in _COMPRESSED:
         return name, "ChimeraX opens no compressed maps and models"
     if not _PLAIN_NAME.fullmatch(name):
@@ -95,10 +105,10 @@ def _name_in(folder: Path, path: Path) -> tuple[str, str | None]:
     return name, None
 
 
-def _drawn(enhanced: Enhanced, number: Mapping[str, int], contour: float | None) -> list[str]:
+def _drawn(enhanced: Enhanced, number: Mapping[str, int]) -> list[str]:
     """Return the commands that draw what was opened."""
     lines = []
-    levels = matched_levels(enhanced.given, enhanced.volume, enhanced.structure, contour)
+    levels = matched_levels(enhanced.given, enhanced.volume, enhanced.structure, enhanced.contour)
     look = {
         "input": f"color {_INPUT_COLOUR} transparency 0.7",
         "enhanced": f"color {_OUTPUT_COLOUR}",
@@ -128,7 +138,8 @@ def matched_levels(
     given, made
         Maps on one grid.
     contour
-        As `scene_of`.
+        Level recommended for the input, in its units. Without one the surfaces enclose the volume
+        that the model takes by its mass or, without a model, what Otsu's threshold tells apart.
 
     Returns
     -------
@@ -140,7 +151,7 @@ def matched_levels(
     if contour is None and structure is not None:
         enclosed = molecular_volume(heavy_atoms(structure))
     else:
-        level = threshold_otsu(given.data) if contour is None else contour  # type: ignore[no-untyped-call]
+        level = threshold_otsu(given.data.ravel()) if contour is None else contour  # type: ignore[no-untyped-call]
         enclosed = float((given.data >= level).sum()) * voxel
     try:
         (first, second), enclosed = equal_volume_levels([given, made], enclosed)

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import gemmi
 
-from cryosamu.enhancement.fit import read_mask
+from cryosamu.enhancement.fit import check_mask, read_mask
+from cryosamu.enhancement.half_map_match import check_map_of_halves
 from cryosamu.enhancement.half_maps import (
     averaged,
     check_half_maps,
@@ -61,6 +62,7 @@ def read_sources(
     half_maps: tuple[Map, Map] | None,
     mask: Map | None,
     resolution: float | None = None,
+    force: bool = False,
 ) -> Sources:
     """Read what is given as a file, and check that maps belong together.
 
@@ -68,11 +70,13 @@ def read_sources(
     ----------
     resolution
         As reported, Å; the mean of half maps is low-passed to it where no map is given.
+    force
+        Makes a note of a map that was not made from the half maps.
 
     Raises
     ------
     CryosamuError
-        When there is no map, a file cannot be used, or maps are on different grids.
+        When there is no map, a file cannot be used, or maps do not belong together.
     """
     halves = None if half_maps is None else _halves(*half_maps)
     if volume is None and halves is None:
@@ -88,6 +92,11 @@ def read_sources(
             f"{name}: is on another grid than the half maps; give the map that was made from them, "
             "or the half maps alone."
         )
+    notes = []
+    if halves is not None:
+        notes += half_map_notes(halves)
+        if volume is not None:
+            notes += check_map_of_halves(given, halves, name, force)
     return Sources(
         given,
         halves,
@@ -95,7 +104,7 @@ def read_sources(
         _mask(mask, given),
         name,
         "the model" if structure is None else name_of(structure),
-        () if halves is None else tuple(half_map_notes(halves)),
+        tuple(notes),
     )
 
 
@@ -109,11 +118,9 @@ def _halves(first: Map, second: Map) -> tuple[Volume, Volume]:
 
 
 def _mask(mask: Map | None, volume: Volume) -> Volume | None:
-    if not isinstance(mask, Volume):
-        return None if mask is None else read_mask(mask, volume)
-    if not _same_grid(mask, volume):
-        raise MapError("the mask is on another grid than the map; resample it onto the map's.")
-    return mask
+    if isinstance(mask, Volume):
+        return check_mask(mask, volume, "the mask")
+    return None if mask is None else read_mask(mask, volume)
 
 
 def _read(volume: Map) -> Volume:

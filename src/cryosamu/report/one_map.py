@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from cryosamu.enhancement.api import Enhanced
-from cryosamu.files import sha256_of
 from cryosamu.provenance import software_versions, source_commit
 from cryosamu.report.drawing.camera import view_of
 from cryosamu.report.drawing.entry import MARGIN, Pixels, Scene, box_around, cropped, positions_of
@@ -39,13 +38,15 @@ _LOOKED_FOR = (
 )
 
 
-def map_page(enhanced: Enhanced, inputs: Mapping[str, Path]) -> str:
+def map_page(enhanced: Enhanced, inputs: Mapping[str, Path], checksums: Mapping[str, str]) -> str:
     """Return the page's HTML.
 
     Parameters
     ----------
     inputs
         Role (map, half_map_1, model, checkpoint …) to path.
+    checksums
+        Role to SHA-256.
     """
     record = enhanced.record
     name = (inputs.get("map") or inputs["half_map_1"]).name
@@ -68,7 +69,7 @@ def map_page(enhanced: Enhanced, inputs: Mapping[str, Path]) -> str:
         halves=_facts(record["half_maps"]),
         white=f"{WHITE_PERCENTILE:g}",
         how=_how(enhanced, inputs),
-        files=[(path.name, sha256_of(path)) for path in inputs.values()],
+        files=[(path.name, checksums[role]) for role, path in inputs.items()],
         software=[*software_versions().items(), ("commit", source_commit() or "not known")],
         **drawn,
     )

@@ -7,6 +7,7 @@ import pytest
 from made_up_molecule import ORIGIN, SHAPE, VOXEL, density, noise, strewn, volume_of
 
 from cryosamu.enhancement.clear_density import blobs_in, clear_level, mask_value, solvent_of
+from cryosamu.volume.volume import Volume
 
 RESOLUTION = 5.0
 MOLECULE = density(strewn(500, (22.0, 15.0, 14.0), seed=1))
@@ -72,3 +73,10 @@ def test_blobs_are_as_large_as_a_ball_of_the_resolution(resolution: float, least
     assert (labels[10, 10, :shortest] > 0).all()
     assert not labels[20].any()
     assert labels[10, 10, 0] != labels[30, 10, 0]
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("along_x", [3, 4])
+def test_a_box_of_few_voxels_along_x_is_no_picture(along_x):
+    data = np.random.default_rng(1).normal(size=(12, 12, along_x)).astype(np.float32)
+    assert np.isfinite(clear_level(Volume(data, (2.0, 2.0, 2.0)), data, 6.0)[0])

@@ -79,8 +79,19 @@ def test_all_outputs_lie_beside_the_map_with_their_checksums(everything):
 
 def test_it_says_beforehand_what_it_will_take(everything):
     _, _, told = everything
-    assert "window" in told.splitlines()[0]
-    assert "GB" in told.splitlines()[0]
+    first, second, third = (line for line in told.splitlines() if "window" in line)
+    assert told.startswith("pass 1 of 3 (the map, then each half map: 3 times this): ")
+    assert "GB" in first
+    assert (second[:13], third[:13]) == ("pass 2 of 3: ", "pass 3 of 3: ")
+
+
+def test_what_matters_most_is_told_on_the_terminal(everything):
+    _, record, told = everything
+    notes = [line for line in told.splitlines() if line.startswith("note: ")]
+    first = [record["half_maps"]["sentence"], record["keeping"]["sentence"]]
+    assert record["confidence"]["notes"]
+    rest = [*record["confidence"]["notes"], *record["notes"]]
+    assert notes == [f"note: {sentence}" for sentence in [*first, *rest]]
 
 
 def test_each_map_is_what_its_name_says(folder, everything):
@@ -239,3 +250,28 @@ def test_a_model_elsewhere_is_refused_unless_forced(folder, tmp_path, enhance):
     status, told = enhance(tmp_path / "a.mrc", *model, "--force")
     assert status == 0
     assert "fit" in json.loads((tmp_path / "a.json").read_text())["input"], told
+
+
+def test_inputs_are_recorded_as_they_were_read_and_the_configuration_with_them(
+    folder, tmp_path, enhance, monkeypatch
+):
+    """The configuration is changed during the work; its name holds a byte that is no text."""
+    from cryosamu.enhancement import map_file
+
+    config = tmp_path / "c\udcff.yaml"
+    config.write_text("enhancement: {window: 32, margin: 8}")
+    digest = hashlib.sha256(config.read_bytes()).hexdigest()
+    write = map_file.write_map
+
+    def changed_meanwhile(*given):
+        config.write_text("{}")
+        return write(*given)
+
+    monkeypatch.setattr(map_file, "write_map", changed_meanwhile)
+    options = ("--config", config, "--no-confidence", "--report", tmp_path / "p.html")
+    assert enhance(tmp_path / "a.mrc", *options)[0] == 0
+    record = json.loads((tmp_path / "a.json").read_text())
+    assert record["provenance"]["inputs"]["config"]["sha256"] == digest
+    page = (tmp_path / "p.html").read_text(encoding="utf-8")
+    assert digest in page
+    assert "c\\udcff.yaml" in page

@@ -22,7 +22,7 @@ def test_the_label_that_gave_way_is_in_the_record(tmp_path, count):
     volume = replace(plain, frame=replace(computed_frame(plain), labels=labels))
     record = {"notes": ["seen"], "seconds": {}}
     made = Enhanced(
-        volume, volume, plain, None, None, None, None, {}, record, "ours", ("seen",), ()
+        volume, volume, plain, None, None, None, None, None, {}, record, "ours", ("seen",), ()
     )  # fmt: skip
     wanted = Wanted(confidence=False, scene=False)
     enhance_to_files(lambda: made, tmp_path / "out.mrc", {}, wanted, lambda *_: "")

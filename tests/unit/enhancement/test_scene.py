@@ -25,7 +25,7 @@ def volume(seed):
 
 @pytest.fixture(scope="module")
 def enhanced():
-    return SimpleNamespace(given=volume(1), volume=volume(2), structure=None)
+    return SimpleNamespace(given=volume(1), volume=volume(2), structure=None, contour=None)
 
 
 def scene(enhanced, input_name, output="out/enhanced.mrc", **inputs):
@@ -48,7 +48,7 @@ def test_no_name_becomes_a_command(enhanced, name):
 @settings(deadline=None, max_examples=200)
 @given(st.text(min_size=1, max_size=30).filter(lambda name: "/" not in name and "\0" not in name))
 def test_whatever_the_name_lines_stay_whole(name):
-    shown = SimpleNamespace(given=volume(1), volume=volume(2), structure=None)
+    shown = SimpleNamespace(given=volume(1), volume=volume(2), structure=None, contour=None)
     text = scene(shown, f"{name}.mrc")
     lines = text.splitlines()
     assert lines == text.split("\n")[:-1], "no sign that some reader takes for a line's end"
@@ -86,6 +86,28 @@ def test_levels_follow_the_contour_that_is_given():
 
 def test_a_map_without_a_positive_voxel_is_opened_without_a_level(enhanced):
     dark = volume(2).with_data(-np.abs(volume(2).data))
-    text = scene(SimpleNamespace(given=volume(1), volume=dark, structure=None), "map.mrc")
+    text = scene(
+        SimpleNamespace(given=volume(1), volume=dark, structure=None, contour=None), "map.mrc"
+    )
     assert "level" not in text
     assert "volume #2 style surface step 1 color" in text
+
+
+def test_paths_lead_there_when_the_output_folder_is_a_link(enhanced, tmp_path):
+    (tmp_path / "far" / "away").mkdir(parents=True)
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "stored").write_text("x")
+    (tmp_path / "in" / "map.mrc").symlink_to("stored")
+    (tmp_path / "out").symlink_to("far/away")
+    outputs = {"enhanced": tmp_path / "out" / "a.mrc", "scene": tmp_path / "out" / "a.cxc"}
+    text = scene_of(enhanced, outputs, {"map": tmp_path / "in" / "map.mrc"})
+    assert 'open "./../../in/map.mrc" format mrc' in text
+    # As ChimeraX opens it, from the folder that the scene truly lies in.
+    assert (tmp_path / "far" / "away" / "../../in/map.mrc").is_file()
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_map_of_four_voxels_along_x_is_no_picture_to_otsu(enhanced):
+    data = np.random.default_rng(3).random((8, 9, 4)).astype(np.float32)
+    narrow = Volume(data, (1.0, 1.0, 1.0))
+    assert matched_levels(narrow, narrow, None) is not None

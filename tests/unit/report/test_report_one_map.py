@@ -15,6 +15,9 @@ from cryosamu.structure.model import heavy_atoms, read_model
 from cryosamu.volume.volume import Volume
 
 
+CHECKSUMS = {"map": "a" * 64, "model": "b" * 64}
+
+
 @pytest.fixture(autouse=True)
 def small_pictures(monkeypatch):
     monkeypatch.setattr(pictures, "SURFACE_PIXELS", 48)
@@ -59,7 +62,7 @@ def enhanced_map(files, with_model=True, **changes):
 
 @pytest.mark.parametrize("with_model", [True, False])
 def test_the_page_says_what_to_believe_and_shows_the_map(files, with_model):
-    html = map_page(enhanced_map(files, with_model), files)
+    html = map_page(enhanced_map(files, with_model), files, CHECKSUMS)
     text = " ".join(Page(html).text)
     assert len(html) < 5_000_000
     for words in (
@@ -77,7 +80,7 @@ def test_the_page_says_what_to_believe_and_shows_the_map(files, with_model):
 def test_without_density_the_page_says_why_nothing_is_drawn(files):
     dark = enhanced_map(files)
     dark.volume = dark.volume.with_data(-dark.given.data)
-    text = " ".join(Page(map_page(dark, files)).text)
+    text = " ".join(Page(map_page(dark, files, CHECKSUMS)).text)
     assert "A map has no positive voxel" in text
     assert "What to believe" in text
 

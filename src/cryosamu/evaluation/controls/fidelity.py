@@ -151,7 +151,7 @@ def erased_density(subject: Subject) -> Outcome:
 def _level(subject: Subject, smooth: FloatArray) -> float:
     if subject.contour is not None:
         return subject.contour
-    return float(threshold_otsu(smooth))  # type: ignore[no-untyped-call]
+    return float(threshold_otsu(smooth.ravel()))  # type: ignore[no-untyped-call]
 
 
 def _regions(

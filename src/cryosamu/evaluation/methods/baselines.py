@@ -108,7 +108,7 @@ def density_mask(
     float32 [nz, ny, nx] in [0, 1], and its settings
     """
     if contour is None:
-        contour = float(threshold_otsu(smooth.data))  # type: ignore[no-untyped-call]
+        contour = float(threshold_otsu(smooth.data.ravel()))  # type: ignore[no-untyped-call]
         source = "Otsu's threshold"
     else:
         source = "deposited contour level"

@@ -157,7 +157,7 @@ def positions_of(volume: Volume, structure: gemmi.Structure | None) -> NDArray[n
 
     if structure is not None:
         return heavy_atoms(structure).positions
-    level = threshold_otsu(volume.data)  # type: ignore[no-untyped-call]
+    level = threshold_otsu(volume.data.ravel())  # type: ignore[no-untyped-call]
     return volume.to_model_frame(np.argwhere(volume.data > level)[:, ::-1].astype(np.float64))
 
 
