@@ -14,7 +14,6 @@ from cryosamu.structure.density import simulate_density
 from cryosamu.structure.model import heavy_atoms, read_model
 from cryosamu.volume.volume import Volume
 
-
 CHECKSUMS = {"map": "a" * 64, "model": "b" * 64}
 
 
