@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -176,6 +177,9 @@ def predicted(
             if math.prod(plan.window) <= smallest:
                 raise too_little_memory(plan.window) from error
             limits = limits.below(plan)
+            # What failed is held by its traceback, in cycles, and would be missed next.
+            del error
+            gc.collect()
         else:
             return answer, plan, limits
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,14 +14,27 @@ from torch import Tensor
 from cryosamu.config import EnhancementSettings
 from cryosamu.device import choose_devices
 from cryosamu.enhancement.passes import Passes
-from cryosamu.enhancement.predictor import Told, chosen_precision
+from cryosamu.enhancement.predictor import Told, chosen_precision, is_out_of_memory
 from cryosamu.enhancement.solvent import Solvent, blended, find_solvent, solvent_outside
-from cryosamu.errors import CheckpointError
+from cryosamu.errors import CheckpointError, CryosamuError
 from cryosamu.network.checkpoint import CheckpointHeader
 from cryosamu.network.interface import EnhancementNetwork
 from cryosamu.preparation import prepare_input
 from cryosamu.volume.grid import resample
 from cryosamu.volume.volume import Volume
+
+
+@contextmanager
+def _memory_that_suffices() -> Iterator[None]:
+    """Tell in a sentence of memory that ends where smaller windows would not help."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise CryosamuError(
+            "the memory does not suffice for a map of this size; close other programs, or crop it."
+        ) from error
 
 
 @dataclass(frozen=True)
@@ -42,6 +56,7 @@ class Enhanced:
     working: Volume
 
 
+@_memory_that_suffices()
 def enhance(
     volume: Volume,
     network: EnhancementNetwork,

@@ -13,12 +13,12 @@ import torch
 from small_networks import Known, header_of, random_network
 
 from cryosamu.config import EnhancementSettings
-from cryosamu.device import choose_devices
+from cryosamu.device import choose_device, choose_devices
 from cryosamu.enhancement import memory, predictor
 from cryosamu.enhancement.forecast import duration
 from cryosamu.enhancement.inference import Limits, limits_of, planned, predicted
 from cryosamu.enhancement.memory import allowed_memory, free_memory
-from cryosamu.enhancement.predictor import DevicePredictor, chosen_precision
+from cryosamu.enhancement.predictor import DevicePredictor, chosen_precision, is_out_of_memory
 from cryosamu.enhancement.rotations import rotated, rotated_back, rotations
 from cryosamu.enhancement.whole_map import enhance
 from cryosamu.errors import ConfigError, CryosamuError
@@ -132,6 +132,122 @@ def test_several_workers_give_the_bits_of_one(consistent):
     assert np.array_equal(one, three)
 
 
+def test_the_packaged_network_in_ever_less_memory_gives_its_answer_or_one_sentence():
+    """A real limit on a real network, whose lack of memory oneDNN tells in its own words."""
+    script = """
+import os, resource
+import numpy as np, psutil, torch
+torch.set_num_threads(1)
+from cryosamu.config import EnhancementSettings
+from cryosamu.enhancement.released import released_checkpoint
+from cryosamu.enhancement.whole_map import enhance
+from cryosamu.errors import CryosamuError
+from cryosamu.network.checkpoint import load_checkpoint
+from cryosamu.volume.volume import Volume
+
+network, header = load_checkpoint(released_checkpoint())
+data = np.random.default_rng(5).normal(size=(80, 80, 80)).astype(np.float32)
+small, volume = (Volume(one, (1.0, 1.0, 1.0)) for one in (data[:16, :16, :16], data))
+settings = EnhancementSettings(device="cpu", memory=1000.0, margin=8, precision="float32")
+enhance(small, network, header, settings=settings)
+for room in (0, 20, 40):
+    # In a process each: oneDNN remembers for which shapes memory did not suffice.
+    if os.fork() == 0:
+        limit = psutil.Process().memory_info().vms + room * 1_000_000
+        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+        try:
+            made = enhance(volume, network, header, settings=settings)
+            print("windows", made.record["windows"]["count"], flush=True)
+        except CryosamuError as error:
+            print("refused", error, flush=True)
+        os._exit(0)
+    os.wait()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    outcomes = done.stdout.splitlines()
+    assert len(outcomes) == 3
+    assert all(re.match(r"windows \d+|refused the memory does not", one) for one in outcomes)
+    assert outcomes[0].startswith("refused")
+
+
+def test_memory_that_ends_in_the_probe_costs_only_the_forecast_of_time():
+    for most, words in ((40**3, "about .* GB"), (10**3, r"float32: [\d.]+ GB")):
+        told, network = [], Greedy(most)
+        settings = EXACT.model_copy(update={"margin": 0})
+        volume = noise((256, 128, 128) if most > 32**3 else (48, 48, 48))
+        made = enhance(volume, network, header_of(), settings=settings, announce=told.append)
+        assert re.search(words, told[0])
+        assert made.record["memory"]["times_halved"] > 0
+
+
+def test_memory_that_ends_in_the_answer_to_solvent_is_asked_for_less_or_ends_before_the_work():
+    data = np.zeros((96, 96, 96), np.float32)
+    data[8:20, 8:20, 8:20] = noise((12, 12, 12)).data + 5
+    volume = Volume(data, (1.0, 1.0, 1.0))
+    network = Greedy(24**3)
+    network.margin = 20
+    settings = EXACT.model_copy(update={"margin": 8})
+    made = enhance(volume, network, header_of(percentile=100), settings=settings)
+    assert [shape[2] for shape in network.asked[:2]] == [44, 20]
+    assert np.abs(made.volume.data - 2 * data).max() < 1e-5
+    network.asked, network.most = [], 10
+    with pytest.raises(CryosamuError, match=r"memory does not suffice.*enhancement\.margin"):
+        enhance(volume, network, header_of(), settings=settings)
+    assert [shape[2] for shape in network.asked] == [44, 20]
+
+
+def test_what_memory_taught_in_one_rotation_holds_in_the_next():
+    network, volume = Greedy(20_000), noise((48, 48, 48))
+    settings = EXACT.model_copy(update={"margin": 8, "averaging": 4})
+    made = enhance(volume, network, header_of(), settings=settings)
+    refused = [number for number, shape in enumerate(network.asked) if math.prod(shape) > 20_000]
+    assert refused == list(range(len(refused)))
+    windows = made.record["windows"]
+    assert made.record["memory"]["times_halved"] == len(refused)
+    assert windows["count"] == len(network.asked) - len(refused)
+    assert [windows["count"] // 4, windows["shape"]] == windows["of_each_rotation"][0]
+    assert len(windows["of_each_rotation"]) == 4
+    seen = sum(map(math.prod, network.asked[len(refused) :]))
+    assert windows["passes_per_voxel"] == round(seen / volume.data.size, 4)
+
+
+def test_the_memory_that_decided_the_windows_is_recorded():
+    settings = EXACT.model_copy(update={"memory": 1.0})
+    made = enhance(noise((24, 24, 24)), random_network(), header_of(), settings=settings)
+    assert made.record["memory"] == {"allowed_bytes": 10**9, "times_halved": 0}
+    assert made.record["windows"]["at_once"] == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        ("could not create a memory object", True),
+        ("could not create a primitive", True),
+        ("could not create a primitive descriptor for a convolution", False),
+        ("std::bad_alloc", True),
+        ("cuDNN error: CUDNN_STATUS_ALLOC_FAILED", True),
+        ("DefaultCPUAllocator: can't allocate memory: you tried to allocate 4 bytes", True),
+        ("CUDA error: an illegal memory access was encountered", False),
+    ],
+)
+def test_what_is_told_of_lack_of_memory(words, meant):
+    assert is_out_of_memory(RuntimeError(words)) is meant
+    assert not is_out_of_memory(ValueError(words))
+
+
+def test_an_apple_gpu_is_chosen_where_there_is_no_cuda(monkeypatch):
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    for cuda, kind in ((True, "cuda"), (False, "mps")):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda cuda=cuda: cuda)
+        assert [device.type for device in choose_devices("auto")] == [kind]
+    assert chosen_precision("auto", torch.device("mps"), random_network()) is torch.float32
+    # Training and embedding need float64.
+    assert choose_device("auto").type == "cpu"
+
+
 def test_several_devices_are_named_with_commas():
     found = enhance(
         noise((64, 40, 40)), Known(lambda d: 2 * d), header_of(),
@@ -240,8 +356,10 @@ def test_rotations_are_a_group_without_mirror_images(count):
     assert np.array_equal(rotated(data, rotations(count)[0]), data)
 
 
-def test_means_over_all_rotations_turn_with_the_map():
-    volume, network = noise((16, 20, 24)), random_network()
+@pytest.mark.parametrize("shape", [(16, 20, 24), (18, 22, 26), (17, 21, 23)])
+def test_means_over_all_rotations_turn_with_the_map(shape):
+    """Also where edges are no multiples of the stride: what is added lies at the far faces."""
+    volume, network = noise(shape), random_network()
     settings = EXACT.model_copy(update={"averaging": 24})
     mean = enhance(volume, network, header_of(), settings=settings).volume.data
     single = enhance(volume, network, header_of(), settings=EXACT).volume.data
