@@ -9,7 +9,6 @@ from compact_variants import FORMS, WIDTH, random_network
 
 from cryosamu.network import streamed
 
-
 BY_WHOLE_GRIDS = ("blocks", "folded", "smooth", "folded-gated")
 """Forms that do not stream."""
 
