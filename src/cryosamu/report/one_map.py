@@ -13,16 +13,22 @@ from scipy import ndimage
 
 from cryosamu.enhancement.api import Enhanced
 from cryosamu.provenance import software_versions, source_commit
-from cryosamu.report.drawing.camera import view_of
-from cryosamu.report.drawing.entry import MARGIN, Pixels, Scene, box_around, cropped, positions_of
+from cryosamu.report.drawing.entry import (
+    Pixels,
+    Scene,
+    Surfaces,
+    box_around,
+    cropped,
+    draw_surfaces,
+    positions_of,
+)
 from cryosamu.report.drawing.shading import shade
 from cryosamu.report.drawing.slices import WHITE_PERCENTILE
-from cryosamu.report.drawing.surface import Seen, cast_rays
+from cryosamu.report.drawing.surface import Seen
 from cryosamu.report.frame import render_template, short_commit
 from cryosamu.report.pictures import SURFACE_PIXELS, page_pictures, picture
 from cryosamu.report.viewer.block import view_block
 from cryosamu.report.viewer.view import build_view
-from cryosamu.structure.contour import equal_volume_levels
 from cryosamu.structure.model import protein_chains
 from cryosamu.volume.volume import Volume
 
@@ -175,12 +181,13 @@ def _scene(enhanced: Enhanced) -> tuple[Scene | None, str]:
 
 def _drawn(scene: Scene, name: str, confidence: Volume | None) -> dict[str, Any]:
     view = build_view(scene)
+    surfaces = draw_surfaces(scene, SURFACE_PIXELS)
     coloured = None
     if confidence is not None:
-        pixels = confidence_surface(scene, confidence, SURFACE_PIXELS)
+        pixels = confidence_surface(surfaces, confidence)
         coloured = picture(pixels, f"Surface of the enhanced map of {name}, coloured by confidence")
     return {
-        "pictures": page_pictures(scene, name),
+        "pictures": page_pictures(scene, name, surfaces),
         "confidence_picture": coloured,
         "view": {
             "name": "view-1",
@@ -195,13 +202,9 @@ def _drawn(scene: Scene, name: str, confidence: Volume | None) -> dict[str, Any]
     }
 
 
-def confidence_surface(scene: Scene, confidence: Volume, pixels: int) -> Pixels:
+def confidence_surface(surfaces: Surfaces, confidence: Volume) -> Pixels:
     """Return the enhanced map's surface, red at confidence 0, white at 0.5, blue at 1."""
-    camera = view_of(scene.positions, MARGIN / 2, pixels)
-    (_, level), _ = equal_volume_levels(
-        [scene.deposited, scene.enhanced], scene.drawn_share * scene.molecule
-    )
-    seen = cast_rays(scene.enhanced, level, camera)
+    camera, seen = surfaces.camera, surfaces.seen
     right, up = camera.pixel_centres()
     hit = np.isfinite(seen.depth)
     places = camera.to_model_frame(np.stack([right[hit], up[hit], seen.depth[hit]], axis=-1))

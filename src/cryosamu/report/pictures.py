@@ -12,7 +12,14 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from cryosamu.files import atomic_path
-from cryosamu.report.drawing.entry import Pixels, Scene, draw_slices, draw_surfaces, read_scene
+from cryosamu.report.drawing.entry import (
+    Pixels,
+    Scene,
+    Surfaces,
+    draw_slices,
+    draw_surfaces,
+    read_scene,
+)
 from cryosamu.report.drawing.image import data_address, png_bytes
 
 SURFACE_PIXELS = 620
@@ -72,9 +79,9 @@ def scale_bar(extent: float) -> ScaleBar:
     return ScaleBar(round(length), round(100 * length / extent, 2))
 
 
-def page_pictures(scene: Scene, name: str) -> PagePictures:
-    """Draw the surfaces and slices of the entry `name`."""
-    surfaces = draw_surfaces(scene, SURFACE_PIXELS)
+def page_pictures(scene: Scene, name: str, surfaces: Surfaces | None = None) -> PagePictures:
+    """Draw the slices and, where they are not there yet, the surfaces of the entry `name`."""
+    surfaces = surfaces or draw_surfaces(scene, SURFACE_PIXELS)
     return PagePictures(
         picture(surfaces.deposited, f"Surface of the deposited map {name}"),
         picture(surfaces.enhanced, f"Surface of the enhanced map of {name}"),

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import ndimage
 from strand import write_strand
 
 from cryosamu.errors import MapError, ModelError
@@ -191,6 +192,16 @@ class TestPixels:
 
 
 class TestSlices:
+    @pytest.mark.parametrize("axis", ["x", "y", "z"])
+    @pytest.mark.parametrize("place", [-200.0, 21.3, 60.0])
+    def test_a_cut_is_that_of_the_whole_maps_spline(self, axis, place):
+        data = np.random.default_rng(4).normal(size=(70, 72, 74)).astype(np.float32)
+        volume = Volume(data, (1.0, 1.0, 1.0))
+        plane = slices.Plane(axis, np.full(3, place), 30.0, 25)
+        grid = np.moveaxis(volume.to_grid(plane.positions())[..., ::-1], -1, 0)
+        whole = ndimage.map_coordinates(data, grid, order=3, mode="nearest", output=np.float64)
+        assert np.allclose(slices.cut(volume, plane), whole, rtol=0, atol=1e-5)
+
     def test_a_cut_shows_the_two_other_axes_the_right_way_up(self):
         k, j, i = np.indices((20, 24, 28))
         ramp = Volume((100.0 * i + 10 * j + k).astype(np.float32), (1.0, 1.0, 1.0))

@@ -8,7 +8,9 @@ from parsed_page import HOSTILE, Page
 from strand import write_strand
 
 from cryosamu.report import one_map, pictures
-from cryosamu.report.drawing.entry import Scene
+from cryosamu.report.drawing import entry
+from cryosamu.report.drawing.entry import Scene, draw_surfaces
+from cryosamu.report.drawing.surface import cast_rays
 from cryosamu.report.one_map import confidence_surface, map_page
 from cryosamu.structure.density import simulate_density
 from cryosamu.structure.model import heavy_atoms, read_model
@@ -86,10 +88,10 @@ def test_without_density_the_page_says_why_nothing_is_drawn(files):
 
 def test_the_surface_is_red_where_the_confidence_is_low_and_blue_where_it_is_high(files):
     made = enhanced_map(files)
-    scene = Scene(made.given, made.volume, made.structure)
+    surfaces = draw_surfaces(Scene(made.given, made.volume, made.structure), 40)
     left_dark, right_dark = (
         confidence_surface(
-            scene, made.volume.with_data(np.full((28, 28, 44), value, np.float32)), 40
+            surfaces, made.volume.with_data(np.full((28, 28, 44), value, np.float32))
         )
         for value in (0.0, 1.0)
     )
@@ -97,3 +99,15 @@ def test_the_surface_is_red_where_the_confidence_is_low_and_blue_where_it_is_hig
         seen = pixels[pixels[..., 3] > 0].astype(int)
         assert len(seen) > 20
         assert (seen[:, strong] > seen[:, weak]).mean() > 0.95
+
+
+def test_no_surface_is_cast_twice(files, monkeypatch):
+    levels = []
+
+    def counted(volume, level, camera):
+        levels.append(level)
+        return cast_rays(volume, level, camera)
+
+    monkeypatch.setattr(entry, "cast_rays", counted)
+    map_page(enhanced_map(files), files, CHECKSUMS)
+    assert len(levels) == 2

@@ -14,7 +14,7 @@ from cryosamu.errors import MapError, ModelError
 from cryosamu.report.drawing import slices
 from cryosamu.report.drawing.camera import Camera, view_of
 from cryosamu.report.drawing.shading import averaged, shade
-from cryosamu.report.drawing.surface import cast_rays
+from cryosamu.report.drawing.surface import Seen, cast_rays
 from cryosamu.report.drawing.trace import backbone_pieces, draw_tubes
 from cryosamu.structure import contour
 from cryosamu.structure.model import heavy_atoms, protein_chains, read_model
@@ -92,6 +92,8 @@ class Surfaces:
         Volume within either surface, Å³.
     extent
         Side of the pictures, Å.
+    seen, camera
+        The enhanced map's surface as it was seen, before rays were averaged, and from where.
     """
 
     deposited: Pixels
@@ -100,6 +102,8 @@ class Surfaces:
     levels: tuple[float, float]
     enclosed: float
     extent: float
+    seen: Seen
+    camera: Camera
 
 
 @dataclass(frozen=True)
@@ -207,12 +211,13 @@ def draw_surfaces(scene: Scene, pixels: int, oversampling: int = 1) -> Surfaces:
     levels, enclosed = contour.equal_volume_levels(
         [scene.deposited, scene.enhanced], scene.drawn_share * scene.molecule
     )
+    seen = [
+        cast_rays(volume, level, camera)
+        for volume, level in zip((scene.deposited, scene.enhanced), levels, strict=True)
+    ]
     pictures = [
-        shade(cast_rays(volume, level, camera), np.array([colour]), camera)
-        for volume, level, colour in (
-            (scene.deposited, levels[0], DEPOSITED_COLOUR),
-            (scene.enhanced, levels[1], ENHANCED_COLOUR),
-        )
+        shade(surface, np.array([colour]), camera)
+        for surface, colour in zip(seen, (DEPOSITED_COLOUR, ENHANCED_COLOUR), strict=True)
     ]
     model = None if scene.structure is None else _draw_model(scene.structure, camera)
     return Surfaces(
@@ -222,6 +227,8 @@ def draw_surfaces(scene: Scene, pixels: int, oversampling: int = 1) -> Surfaces:
         (levels[0], levels[1]),
         enclosed,
         camera.extent,
+        seen[1],
+        camera,
     )
 
 

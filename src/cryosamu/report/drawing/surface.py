@@ -99,7 +99,7 @@ def _first_crossing(
     reach
         Rays run from +reach to -reach Å.
     """
-    voxel = min(field.voxel_size)
+    voxel, lowest = min(field.voxel_size), float(field.data.min())
     clear = ndimage.distance_transform_edt(field.data < level, sampling=field.voxel_size[::-1])
     clear = np.maximum(clear - _REACH * max(field.voxel_size), 0).astype(np.float32)
     depth = np.full(right.size, np.nan)
@@ -110,7 +110,7 @@ def _first_crossing(
         view = np.stack([right[active], up[active], here], axis=-1)
         grid = field.to_grid(camera.to_model_frame(view))[:, ::-1].T
         value = ndimage.map_coordinates(
-            field.data, grid, order=1, mode="constant", cval=float(field.data.min())
+            field.data, grid, order=1, mode="constant", cval=lowest
         ).astype(np.float64)
         found = value >= level
         # Linear interpolation within the last step; a ray that came by a jump has before = -inf
