@@ -16,6 +16,7 @@ from cryosamu.config import EmbeddingSettings, EnhancementSettings
 from cryosamu.enhancement import whole_map
 from cryosamu.enhancement.conditions import Control
 from cryosamu.enhancement.confidence import confidence_map
+from cryosamu.enhancement.detail_checks import local_resolution, unfiltered
 from cryosamu.enhancement.feasible import check_map, check_numbers
 from cryosamu.enhancement.finishing import finished, symmetry_of
 from cryosamu.enhancement.fit import check_fit
@@ -256,11 +257,16 @@ def _numbered(announce: Callable[[str], None] | None, passes: int) -> Callable[[
 def _findings(sources: Sources, resolution: float | None, force: bool) -> list[Finding]:
     """Return what is out of the ordinary; a model that does not fit is refused."""
     structure = sources.structure
-    if structure is None:
-        return check_input(sources.volume, resolution, None)
-    names = (sources.map_name, sources.model_name)
-    misfit = check_fit(sources.volume, structure, resolution, force, *names)
-    return check_input(sources.volume, resolution, heavy_atoms(structure)) + misfit
+    atoms = None if structure is None else heavy_atoms(structure)
+    found: list[Finding | None] = [*check_input(sources.volume, resolution, atoms)]
+    if resolution is not None:
+        found.append(unfiltered(sources.volume, resolution))
+    if sources.halves is not None:
+        found.append(local_resolution(sources.halves, resolution))
+    if structure is not None:
+        names = (sources.map_name, sources.model_name)
+        found += check_fit(sources.volume, structure, resolution, force, *names)
+    return [finding for finding in found if finding is not None]
 
 
 def _label(answer: whole_map.Enhanced, low_pass: float | None, control: Control | None) -> str:

@@ -39,8 +39,9 @@ _LOW, _MIDDLE, _HIGH = (0.70, 0.09, 0.17), (0.95, 0.95, 0.95), (0.13, 0.40, 0.67
 
 _LOOKED_FOR = (
     "Looked for: inverted contrast, a mask or a box cut out, a hollow particle; with the reported "
-    "resolution also whether it is one the network was made for, a box too small and "
-    "over-sharpening; with a model also a wrong voxel size and a model that does not fit."
+    "resolution also whether it is one the network was made for, a box too small, over-sharpening "
+    "and noise that nobody filtered; with half maps the local resolution; with a model also a "
+    "wrong voxel size and a model that does not fit."
 )
 
 

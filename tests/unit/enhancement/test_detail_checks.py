@@ -1,8 +1,13 @@
 """Noise beyond the resolution, and local resolution by half maps, against made-up spectra."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+from small_networks import write_checkpoint
 
+import cryosamu
+from cryosamu.config import EnhancementSettings
 from cryosamu.enhancement.detail_checks import local_resolution, unfiltered
 from cryosamu.volume.fourier import low_pass
 from cryosamu.volume.volume import Volume
@@ -61,3 +66,23 @@ def test_local_resolution_is_where_the_signal_ends(detail: float, share: float |
 
 def test_halves_of_noise_alone_say_nothing_of_local_resolution() -> None:
     assert local_resolution((volume(white(7)), volume(white(8)))) is None
+
+
+def test_enhancing_says_what_was_seen_of_the_detail(tmp_path: Path) -> None:
+    write_checkpoint(tmp_path / "net.safetensors")
+    signal = low_pass(volume((3 + 10 * white(4)) * ball()), 12.0).data
+    halves = tuple(volume(signal + 4 * white(seed)) for seed in (5, 6))
+    mean = volume((halves[0].data + halves[1].data) / 2)
+    enhanced = cryosamu.enhance(
+        mean,
+        half_maps=halves,
+        resolution=11.0,
+        checkpoint=tmp_path / "net.safetensors",
+        check_halves=False,
+        enhancement=EnhancementSettings(device="cpu", precision="float32"),
+    )
+    assert enhanced.record["input"]["local_resolution"] == 1.0
+    assert enhanced.record["input"]["unfiltered"] > 0.15
+    told = " ".join(enhanced.seen)
+    assert "is coarser than 8 Å" in told
+    assert "it is not filtered" in told
