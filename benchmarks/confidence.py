@@ -26,14 +26,14 @@ from confidence_maps import KINDS, Judged, Part, enhancement, measured
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from cryosamu.enhancement.confidence_calibration import (
+from cryosamu.enhancement.released import released_checkpoint
+from cryosamu.enhancement.trust.confidence_calibration import (
     DEFINITION,
     Calibration,
     fit_coefficients,
     packaged_calibration,
     write_calibration,
 )
-from cryosamu.enhancement.released import released_checkpoint
 from cryosamu.files import sha256_of, write_text
 from cryosamu.provenance import software_versions
 

@@ -11,9 +11,13 @@ import numpy as np
 from real_maps import MEANT_FOR, TUNED, cropped
 
 from cryosamu.config import EnhancementSettings
-from cryosamu.enhancement.confidence import DEFAULT_RESOLUTION, half_map_bound
-from cryosamu.enhancement.confidence_evidence import coarse_map, evidence_of, local_correlation
-from cryosamu.enhancement.half_maps import averaged
+from cryosamu.enhancement.trust.confidence import DEFAULT_RESOLUTION, half_map_bound
+from cryosamu.enhancement.trust.confidence_evidence import (
+    coarse_map,
+    evidence_of,
+    local_correlation,
+)
+from cryosamu.enhancement.trust.half_maps import averaged
 from cryosamu.enhancement.whole_map import enhance
 from cryosamu.evaluation.methods import phases_random_beyond, randomise_phases
 from cryosamu.evaluation.reference import ModelReference

@@ -20,8 +20,8 @@ import numpy as np
 import torch
 from confidence_maps import enhancement
 
-from cryosamu.enhancement.half_maps import guard
 from cryosamu.enhancement.released import released_checkpoint
+from cryosamu.enhancement.trust.half_maps import guard
 from cryosamu.evaluation.map_fsc import map_fsc
 from cryosamu.evaluation.reference import ModelReference
 from cryosamu.files import sha256_of, write_text

@@ -29,8 +29,8 @@ from scipy.spatial.transform import Rotation
 
 from cryosamu.config import EnhancementSettings
 from cryosamu.enhancement.conditions import UNRELATED
-from cryosamu.enhancement.keeping import kept
 from cryosamu.enhancement.released import released_checkpoint
+from cryosamu.enhancement.trust.keeping import kept
 from cryosamu.enhancement.whole_map import enhance
 from cryosamu.evaluation.controls.fidelity import erased_density
 from cryosamu.evaluation.controls.subject import Subject

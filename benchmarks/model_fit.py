@@ -23,7 +23,7 @@ import numpy as np
 from real_maps import cropped
 from scipy.spatial.transform import Rotation
 
-from cryosamu.enhancement.fit import check_fit
+from cryosamu.enhancement.checks.fit import check_fit
 from cryosamu.errors import ModelError
 from cryosamu.structure.model import heavy_atoms, read_model
 from cryosamu.volume.io import read_map

@@ -31,7 +31,7 @@ def report_file(tmp_path_factory):
         patch.setattr(pictures, "SURFACE_PIXELS", 40)
         patch.setattr(pictures, "SLICE_PIXELS", 30)
         patch.setattr(one_map, "SURFACE_PIXELS", 40)
-        html = one_map.map_page(enhanced, {"map": folder / "map.mrc"})
+        html = one_map.map_page(enhanced, {"map": folder / "map.mrc"}, {"map": "0" * 64})
     (folder / "page.html").write_text(html)
     return folder / "page.html"
 

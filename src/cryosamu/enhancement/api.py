@@ -14,18 +14,18 @@ import gemmi
 
 from cryosamu.config import EmbeddingSettings, EnhancementSettings
 from cryosamu.enhancement import whole_map
+from cryosamu.enhancement.checks.detail_checks import local_resolution, unfiltered
+from cryosamu.enhancement.checks.feasible import check_map, check_numbers
+from cryosamu.enhancement.checks.fit import check_fit
+from cryosamu.enhancement.checks.input_checks import Finding, check_input
 from cryosamu.enhancement.conditions import Control
-from cryosamu.enhancement.confidence import confidence_map
-from cryosamu.enhancement.detail_checks import local_resolution, unfiltered
-from cryosamu.enhancement.feasible import check_map, check_numbers
 from cryosamu.enhancement.finishing import finished, symmetry_of
-from cryosamu.enhancement.fit import check_fit
-from cryosamu.enhancement.half_maps import guard
-from cryosamu.enhancement.input_checks import Finding, check_input
 from cryosamu.enhancement.network_pass import NetworkPass
 from cryosamu.enhancement.released import released_checkpoint
 from cryosamu.enhancement.sources import Map, Sources, read_sources
 from cryosamu.enhancement.structure import Model
+from cryosamu.enhancement.trust.confidence import confidence_map
+from cryosamu.enhancement.trust.half_maps import guard
 from cryosamu.files import sha256_of
 from cryosamu.network.checkpoint import load_checkpoint
 from cryosamu.structure.model import heavy_atoms

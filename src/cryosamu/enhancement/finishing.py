@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from cryosamu.enhancement.keeping import kept
 from cryosamu.enhancement.sources import Sources
+from cryosamu.enhancement.trust.keeping import kept
 from cryosamu.errors import CryosamuError
 from cryosamu.volume.symmetry import Symmetry, correlation_under, find_symmetry, symmetrised
 from cryosamu.volume.volume import Volume

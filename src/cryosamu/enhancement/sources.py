@@ -7,15 +7,15 @@ from pathlib import Path
 
 import gemmi
 
-from cryosamu.enhancement.fit import check_mask, read_mask
-from cryosamu.enhancement.half_map_match import check_map_of_halves
-from cryosamu.enhancement.half_maps import (
+from cryosamu.enhancement.checks.fit import check_mask, read_mask
+from cryosamu.enhancement.checks.half_map_match import check_map_of_halves
+from cryosamu.enhancement.structure import Model, name_of, structure_of
+from cryosamu.enhancement.trust.half_maps import (
     averaged,
     check_half_maps,
     half_map_notes,
     read_half_maps,
 )
-from cryosamu.enhancement.structure import Model, name_of, structure_of
 from cryosamu.errors import CryosamuError, MapError
 from cryosamu.volume.io import read_map
 from cryosamu.volume.volume import Volume

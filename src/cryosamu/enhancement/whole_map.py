@@ -13,9 +13,9 @@ from torch import Tensor
 
 from cryosamu.config import EnhancementSettings
 from cryosamu.device import choose_devices
-from cryosamu.enhancement.passes import Passes
-from cryosamu.enhancement.predictor import Told, chosen_precision, is_out_of_memory
-from cryosamu.enhancement.solvent import Solvent, blended, find_solvent, solvent_outside
+from cryosamu.enhancement.inference.passes import Passes
+from cryosamu.enhancement.inference.predictor import Told, chosen_precision, is_out_of_memory
+from cryosamu.enhancement.inference.solvent import Solvent, blended, find_solvent, solvent_outside
 from cryosamu.errors import CheckpointError, CryosamuError
 from cryosamu.network.checkpoint import CheckpointHeader
 from cryosamu.network.interface import EnhancementNetwork

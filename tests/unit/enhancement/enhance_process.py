@@ -13,8 +13,9 @@ def arguments_of(folder, output, *options, given=("map.mrc",)):
 
 
 def started(arguments, before=""):
-    """The command in a process of its own."""
-    script = f"{before}\nimport sys; from cryosamu.cli.main import main; main()"
+    """The command in a process of its own, which no signal is ignored in, as under nohup."""
+    listen = "import signal; signal.signal(signal.SIGHUP, signal.SIG_DFL)"
+    script = f"{listen}\n{before}\nimport sys; from cryosamu.cli.main import main; main()"
     return subprocess.Popen(
         [sys.executable, "-c", script, *arguments],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,

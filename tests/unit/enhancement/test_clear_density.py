@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from made_up_molecule import ORIGIN, SHAPE, VOXEL, density, noise, strewn, volume_of
 
-from cryosamu.enhancement.clear_density import blobs_in, clear_level, mask_value, solvent_of
+from cryosamu.enhancement.trust.clear_density import blobs_in, clear_level, mask_value, solvent_of
 from cryosamu.volume.volume import Volume
 
 RESOLUTION = 5.0

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cryosamu.enhancement.confidence import confidence_map
-from cryosamu.enhancement.confidence_calibration import (
+from cryosamu.enhancement.released import released_checkpoint
+from cryosamu.enhancement.trust.confidence import confidence_map
+from cryosamu.enhancement.trust.confidence_calibration import (
     DEFINITION,
     Calibration,
     fit_coefficients,
@@ -19,14 +20,13 @@ from cryosamu.enhancement.confidence_calibration import (
     read_calibration,
     write_calibration,
 )
-from cryosamu.enhancement.confidence_evidence import (
+from cryosamu.enhancement.trust.confidence_evidence import (
     NAMES,
     coarse_map,
     evidence_of,
     flat_voxels,
     local_correlation,
 )
-from cryosamu.enhancement.released import released_checkpoint
 from cryosamu.errors import CheckpointError, MapError
 from cryosamu.files import sha256_of
 from cryosamu.volume.volume import Volume

@@ -8,7 +8,7 @@ from small_networks import write_checkpoint
 
 import cryosamu
 from cryosamu.config import EnhancementSettings
-from cryosamu.enhancement.detail_checks import local_resolution, unfiltered
+from cryosamu.enhancement.checks.detail_checks import local_resolution, unfiltered
 from cryosamu.volume.fourier import low_pass
 from cryosamu.volume.volume import Volume
 

@@ -16,7 +16,7 @@ from real_protein import RESOLUTION, write_inputs
 
 import cryosamu
 from cryosamu.cli.main import main
-from cryosamu.enhancement.half_maps import averaged, read_half_maps
+from cryosamu.enhancement.trust.half_maps import averaged, read_half_maps
 from cryosamu.volume.fourier import low_pass
 from cryosamu.volume.io import read_map, write_map
 
@@ -227,7 +227,7 @@ def refused(outcome, *words):
 
 def test_what_does_not_go_together_is_told_before_the_work(folder, tmp_path, enhance, monkeypatch):
     monkeypatch.setattr("cryosamu.enhancement.sources.read_map", None)
-    monkeypatch.setattr("cryosamu.enhancement.half_maps.read_map", None)
+    monkeypatch.setattr("cryosamu.enhancement.trust.half_maps.read_map", None)
     half = folder / "half_1.mrc"
     refused(enhance(tmp_path / "a.mrc", "--also-low-passed"), "--resolution")
     refused(enhance(tmp_path / "a.mrc", given=()), "give the MAP")

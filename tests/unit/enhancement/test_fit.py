@@ -12,7 +12,7 @@ import pytest
 from made_up_molecule import MIDDLE, ORIGIN, VOXEL, density, model_of, noise, strewn, volume_of
 from scipy.spatial.transform import Rotation
 
-from cryosamu.enhancement.fit import check_fit, read_mask
+from cryosamu.enhancement.checks.fit import check_fit, read_mask
 from cryosamu.errors import MapError, ModelError
 from cryosamu.structure.model import read_model
 from cryosamu.volume.io import read_map, write_map

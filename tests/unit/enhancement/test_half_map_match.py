@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cryosamu.enhancement.half_map_match import check_map_of_halves
+from cryosamu.enhancement.checks.half_map_match import check_map_of_halves
 from cryosamu.errors import MapError
 from cryosamu.volume.fourier import low_pass, sharpen
 from cryosamu.volume.volume import Volume

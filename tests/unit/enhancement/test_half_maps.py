@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from cryosamu.enhancement.half_maps import (
+from cryosamu.enhancement.trust.half_maps import (
     averaged,
     guard,
     half_map_notes,

@@ -14,12 +14,16 @@ from small_networks import Known, header_of, random_network
 
 from cryosamu.config import EnhancementSettings
 from cryosamu.device import choose_device, choose_devices
-from cryosamu.enhancement import memory, predictor
-from cryosamu.enhancement.forecast import duration
-from cryosamu.enhancement.inference import Limits, limits_of, planned, predicted
-from cryosamu.enhancement.memory import allowed_memory, free_memory
-from cryosamu.enhancement.predictor import DevicePredictor, chosen_precision, is_out_of_memory
-from cryosamu.enhancement.rotations import rotated, rotated_back, rotations
+from cryosamu.enhancement.inference import memory, predictor
+from cryosamu.enhancement.inference.forecast import duration
+from cryosamu.enhancement.inference.memory import allowed_memory, free_memory
+from cryosamu.enhancement.inference.planning import Limits, limits_of, planned, predicted
+from cryosamu.enhancement.inference.predictor import (
+    DevicePredictor,
+    chosen_precision,
+    is_out_of_memory,
+)
+from cryosamu.enhancement.inference.rotations import rotated, rotated_back, rotations
 from cryosamu.enhancement.whole_map import enhance
 from cryosamu.errors import ConfigError, CryosamuError
 from cryosamu.volume.volume import Volume

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from cryosamu.enhancement.input_checks import Finding, check_input
+from cryosamu.enhancement.checks.input_checks import Finding, check_input
 from cryosamu.structure.model import Atoms
 from cryosamu.volume.fourier import sharpen
 from cryosamu.volume.volume import FileFrame, Volume

@@ -20,7 +20,7 @@ from made_up_molecule import (
     volume_of,
 )
 
-from cryosamu.enhancement.keeping import Kept, _weights, kept
+from cryosamu.enhancement.trust.keeping import Kept, _weights, kept
 from cryosamu.volume.volume import Volume
 
 RESOLUTION = 5.0

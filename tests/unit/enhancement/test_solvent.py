@@ -10,7 +10,7 @@ from small_networks import Known, header_of, random_network
 from torch.nn import functional as F
 
 from cryosamu.config import EnhancementSettings
-from cryosamu.enhancement.solvent import Solvent, blended, find_solvent, solvent_outside
+from cryosamu.enhancement.inference.solvent import Solvent, blended, find_solvent, solvent_outside
 from cryosamu.enhancement.whole_map import enhance
 from cryosamu.volume.volume import Volume
 

@@ -206,9 +206,9 @@ def test_turning_keeps_handedness_and_pairs_together():
     seed=st.integers(0, 1000),
 )
 def test_a_crop_is_a_part_of_the_map_and_zero_beyond(shape, edge, seed):
-    # Every voxel has its own number, so that a part tells where it came from.
-    voxels = np.arange(1, np.prod(shape) * 2 + 1).reshape(2, *shape)
-    crop = random_crop(voxels, edge, np.random.default_rng(seed))
+    # Every voxel has its own bits, so that a part tells where it came from.
+    voxels = np.arange(1, np.prod(shape) * 2 + 1, dtype=np.uint16).reshape(2, *shape)
+    crop = random_crop(voxels.view(np.float16), edge, np.random.default_rng(seed)).view(np.uint16)
     assert crop.shape == (2, edge, edge, edge)
     kept = tuple(slice(0, min(edge, length)) for length in shape)
     part = crop[:, *kept]

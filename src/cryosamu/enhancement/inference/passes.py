@@ -12,18 +12,18 @@ import torch
 from numpy.typing import NDArray
 
 from cryosamu.config import EnhancementSettings
-from cryosamu.enhancement.forecast import Forecast, forecast_of, seconds_a_voxel
-from cryosamu.enhancement.inference import (
+from cryosamu.enhancement.inference.forecast import Forecast, forecast_of, seconds_a_voxel
+from cryosamu.enhancement.inference.memory import allowed_memory
+from cryosamu.enhancement.inference.planning import (
     Limits,
     limits_of,
     planned,
     predicted,
     too_little_memory,
 )
-from cryosamu.enhancement.memory import allowed_memory
-from cryosamu.enhancement.predictor import DevicePredictor, Told, is_out_of_memory
-from cryosamu.enhancement.rotations import rotated, rotated_back, rotations
-from cryosamu.enhancement.solvent import Solvent
+from cryosamu.enhancement.inference.predictor import DevicePredictor, Told, is_out_of_memory
+from cryosamu.enhancement.inference.rotations import rotated, rotated_back, rotations
+from cryosamu.enhancement.inference.solvent import Solvent
 from cryosamu.network.interface import EnhancementNetwork
 from cryosamu.volume.volume import FloatArray
 from cryosamu.volume.windowed import windows_to_compute

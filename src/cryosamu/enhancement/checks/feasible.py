@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from cryosamu.enhancement.confidence import check_confidence
+from cryosamu.enhancement.trust.confidence import check_confidence
 from cryosamu.errors import CryosamuError, MapError
 from cryosamu.volume.volume import Volume
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from cryosamu.enhancement.confidence_evidence import NAMES, WINDOW
+from cryosamu.enhancement.trust.confidence_evidence import NAMES, WINDOW
 from cryosamu.errors import CheckpointError
 from cryosamu.files import write_text
 from cryosamu.volume.volume import FloatArray

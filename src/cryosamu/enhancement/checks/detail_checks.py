@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import binary_erosion
 
-from cryosamu.enhancement.half_maps import half_map_resolution
-from cryosamu.enhancement.input_checks import MEANT_FOR, Finding
+from cryosamu.enhancement.checks.input_checks import MEANT_FOR, Finding
+from cryosamu.enhancement.trust.half_maps import half_map_resolution
 from cryosamu.evaluation.controls.fidelity import HALF_MAP_LEVEL
 from cryosamu.evaluation.local_fsc import DIAMETER_RATIO, local_resolutions
 from cryosamu.evaluation.map_fsc import power_beyond

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cryosamu.enhancement.predictor import is_out_of_memory
+from cryosamu.enhancement.inference.predictor import is_out_of_memory
 from cryosamu.volume.volume import FloatArray
 from cryosamu.volume.windowed import Predictor
 from cryosamu.volume.windows import WindowPlan

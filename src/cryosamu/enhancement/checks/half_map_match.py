@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from cryosamu.enhancement.half_map_figures import half_map_limit
+from cryosamu.enhancement.trust.half_map_figures import half_map_limit
 from cryosamu.errors import MapError
 from cryosamu.evaluation.map_fsc import MapFsc, map_fsc
 from cryosamu.volume.volume import Volume

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from cryosamu.enhancement.input_checks import Finding
+from cryosamu.enhancement.checks.input_checks import Finding
 from cryosamu.errors import MapError, ModelError
 from cryosamu.preparation import MINIMUM_INSIDE, fraction_inside
 from cryosamu.structure.model import Atoms, heavy_atoms

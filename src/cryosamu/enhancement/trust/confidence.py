@@ -12,14 +12,18 @@ from typing import Any
 import numpy as np
 from scipy.ndimage import affine_transform
 
-from cryosamu.enhancement.confidence_calibration import DEFINITION, Calibration, read_calibration
-from cryosamu.enhancement.confidence_evidence import (
+from cryosamu.enhancement.trust.confidence_calibration import (
+    DEFINITION,
+    Calibration,
+    read_calibration,
+)
+from cryosamu.enhancement.trust.confidence_evidence import (
     coarse_map,
     evidence_of,
     flat_voxels,
     local_correlation,
 )
-from cryosamu.enhancement.half_maps import half_map_resolution
+from cryosamu.enhancement.trust.half_maps import half_map_resolution
 from cryosamu.errors import MapError
 from cryosamu.evaluation.frame import check_not_constant, check_resolution
 from cryosamu.volume.volume import FloatArray, Volume

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from cryosamu.config import EnhancementSettings
-from cryosamu.enhancement.predictor import MOST_AT_ONCE, is_out_of_memory
+from cryosamu.enhancement.inference.predictor import MOST_AT_ONCE, is_out_of_memory
 from cryosamu.errors import ConfigError, CryosamuError
 from cryosamu.network.interface import EnhancementNetwork
 from cryosamu.volume.volume import FloatArray

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from cryosamu.enhancement.half_map_figures import (
+from cryosamu.enhancement.trust.half_map_figures import (
     agreement_figures,
     crossings,
     digits,

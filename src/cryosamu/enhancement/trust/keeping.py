@@ -17,7 +17,7 @@ import scipy.ndimage
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from cryosamu.enhancement.clear_density import Solvent, blobs_in, clear_level
+from cryosamu.enhancement.trust.clear_density import Solvent, blobs_in, clear_level
 from cryosamu.evaluation.controls.kinds import kind_of
 from cryosamu.volume.fourier import low_pass
 from cryosamu.volume.volume import FloatArray, Volume
@@ -80,12 +80,11 @@ def kept(
     """Blend an enhanced map back towards its input where that holds what must not be lost.
 
     Both maps are compared low-passed to the resolution. Clear is density above the contour and the
-    solvent's noise, in blobs of the resolution's size (`cryosamu.enhancement.clear_density`). Of it
-    is kept, where the enhanced map shows it dimmer than the rest: what no protein atom is near (if
-    the structure covers the map), and what lies nearer to other atoms than to protein. Kept too,
-    whatever it is, is what the enhanced map has erased. The input comes back in the enhanced map's
-    local scale, taken from the clear density round about that is not kept, and fades out over one
-    resolution.
+    solvent's noise, in blobs of the resolution's size (`clear_density`). Of it is kept, where the
+    enhanced map shows it dimmer than the rest: what no protein atom is near (if the structure
+    covers the map), and what lies nearer to other atoms than to protein. Kept too, whatever it is,
+    is what the enhanced map has erased. The input comes back in the enhanced map's local scale,
+    taken from the clear density round about that is not kept, and fades out over one resolution.
 
     Parameters
     ----------

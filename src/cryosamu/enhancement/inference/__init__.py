@@ -1,0 +1,1 @@
+"""A network over a whole map: precision, memory, windows, solvent, rotations, forecast."""
