@@ -1,11 +1,13 @@
 """Networks whose answer is known, and a checkpoint of random weights."""
 
+import numpy as np
 import torch
 
 from cryosamu.config import EmbeddingSettings, NetworkSettings, PoolingSettings, PreparationSettings
 from cryosamu.network.build import build_network
 from cryosamu.network.checkpoint import CheckpointHeader, TrainingSummary, save_checkpoint
 from cryosamu.network.interface import EnhancementNetwork
+from cryosamu.volume.volume import Volume
 
 SMALL = NetworkSettings(name="compact", base_channels=8, multipliers=(1, 2), dropout=0)
 WIDTH = 128
@@ -54,3 +56,9 @@ def random_network(seed=0):
 def write_checkpoint(path, fingerprint="none", notes=()):
     save_checkpoint(path, random_network(), header_of(fingerprint=fingerprint, notes=notes))
     return path
+
+
+def noise(shape):
+    """A map of white noise."""
+    data = np.random.default_rng(5).normal(size=shape).astype(np.float32)
+    return Volume(data, (1.0, 1.0, 1.0))
