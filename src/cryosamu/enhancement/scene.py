@@ -25,6 +25,7 @@ _PLAIN_NAME = re.compile(r"[\w .,+=@()/-]+")
 """No quote, semicolon or newline, no wildcard (* ? [), variable ($) or database prefix (:)."""
 
 _COMPRESSED = (".gz", ".bz2", ".xz")
+_OPENED_COMPRESSED = (".pdb", ".ent")
 _INPUT_COLOUR, _OUTPUT_COLOUR = "#99abc2", "#2999a3"
 _PALETTE = "0,#b2182b:0.5,#f7f7f7:1,#2166ac"
 """Confidence 0 red, 0.5 white, 1 blue: told apart by colour-blind people too."""
@@ -98,8 +99,8 @@ def _name_in(folder: Path, path: Path) -> tuple[str, str | None]:
     target = Path(os.path.realpath(path.parent)) / path.name
     # "./" keeps a name such as 1abc or emdb:1 from being fetched from a database.
     name = "./" + Path(os.path.relpath(target, os.path.realpath(folder))).as_posix()
-    if path.suffix in _COMPRESSED:
-        return name, "ChimeraX opens no compressed maps and models"
+    if path.suffix in _COMPRESSED and not path.stem.endswith(_OPENED_COMPRESSED):
+        return name, "ChimeraX opens no compressed maps and mmCIF files"
     if not _PLAIN_NAME.fullmatch(name):
         return name, "its name or folder holds signs that ChimeraX takes for commands or patterns"
     return name, None

@@ -72,6 +72,8 @@ def test_what_chimerax_cannot_unpack_is_left_out(enhanced):
     assert "# The input is left out: ChimeraX opens no compressed" in text
     assert "# The model is left out: ChimeraX opens no compressed" in text
     assert "volume #1 style surface" in text, "the enhanced map is the first model then"
+    told = scene(enhanced, "emd_1234.map.gz", model=Path("in/1abc.pdb.gz"))
+    assert 'open "./../in/1abc.pdb.gz"' in told, "PDB files may be compressed"
     assert not can_be_opened(Path("a.mrc.gz"))
     assert can_be_opened(Path("a.mrc"))
 
