@@ -187,7 +187,7 @@ def cropped(volume: Volume, structure: object) -> Volume:
 
 
 def markdown(table: pd.DataFrame) -> str:
-    """Return the means over the maps that the method is meant for, and CC_mask of every map."""
+    """Return the means over the maps that the method is meant for, and two metrics of every map."""
     table = table.assign(resolution=[json.loads(text)["resolution"] for text in table["settings"]])
     meant = table[table["resolution"].between(*MEANT_FOR)]
     told = [method for method in CONDITIONS if method != UNTOLD]
@@ -196,7 +196,8 @@ def markdown(table: pd.DataFrame) -> str:
         halves(meant),
         summary(meant, "low_pass", [*BASELINES[2:], *CONDITIONS]),
         summary(meant, UNTOLD, told),
-        per_map(table),
+        per_map(table, "cc_mask"),
+        per_map(table, "d_fsc_05_masked"),
     ]
     return "\n\n".join(blocks)
 
@@ -254,9 +255,9 @@ def summary(table: pd.DataFrame, reference: str, methods: list[str]) -> str:
     return "\n".join(lines)
 
 
-def per_map(table: pd.DataFrame) -> str:
-    """Return CC_mask of every map, low-passed, in the order of resolution."""
-    rows = table[(table["metric"] == "cc_mask") & table["low_passed"]]
+def per_map(table: pd.DataFrame, metric: str) -> str:
+    """Return one metric of every map, low-passed, in the order of resolution."""
+    rows = table[(table["metric"] == metric) & table["low_passed"]]
     wide = rows.pivot_table(index=["resolution", "emdb_id"], columns="method", values="value")
     lines = [f"| map | Å | {' | '.join(METHODS)} |", "| --- " * (len(METHODS) + 2) + "|"]
     for (resolution, name), values in wide.sort_index(ascending=False).iterrows():
