@@ -1,8 +1,8 @@
 """What differs between experiments: the numbers of one simulated map, drawn at random.
 
-The ranges were set by what real maps show (docs/simulation.md): the fall-off of their amplitudes
-against their models', and the map-model FSC, inside tight and wide masks, of half of the entries
-that the project measures itself on.
+The ranges were set by what half of the entries that the project measures itself on show
+(docs/simulation.md): the fall-off of their amplitudes against their models', and the map-model FSC,
+inside tight and wide masks. Then some were widened: networks trained so do better on real maps.
 """
 
 from __future__ import annotations
