@@ -59,7 +59,7 @@ def one_map(source: Path, target: Path, settings: dict[str, Any]) -> dict[str, A
     network, header = load_checkpoint(released_checkpoint())
     told: list[str] = []
     made = enhance(
-        volume, network, header, settings=EnhancementSettings(device="cpu", **settings),
+        volume, network, header, settings=EnhancementSettings(**{"device": "cpu", **settings}),
         progress=False, announce=told.append,
     )  # fmt: skip
     before = time.perf_counter()
@@ -193,7 +193,7 @@ def run_task(task: dict[str, Any]) -> dict[str, Any]:
     raise ValueError(f"no such task: {task}")
 
 
-def measured(edges: list[int], threads: int) -> dict[str, Any]:
+def measured(edges: list[int], threads: int, device: str) -> dict[str, Any]:
     """Return all results."""
     network = child({"what": "network", "edge": 96, "turns": 5}, threads)
     cut = {
@@ -215,16 +215,17 @@ def measured(edges: list[int], threads: int) -> dict[str, Any]:
                 "float32, all": {"precision": "float32", "skip_solvent": False},
                 "as by default": {},
             }
-            for name, settings in cases.items():
+            for name, case in cases.items():
                 target = Path(folder) / "made.mrc"
                 task = {"what": "map", "source": str(source), "target": str(target)}
+                settings = {"device": device, **case}
                 key = f"{edge}: {name}"
                 result["maps"][key] = child({**task, "settings": settings}, threads)
                 print(key, result["maps"][key], file=sys.stderr)
         coarse = Path(folder) / "coarse.mrc"
         write_map(coarse, Volume(synthetic(148, 37), (1.35, 1.35, 1.35)), "synthetic")
         task = {"what": "map", "source": str(coarse), "target": str(Path(folder) / "made.mrc")}
-        settings = {"precision": "bfloat16", "skip_solvent": False}
+        settings = {"device": device, "precision": "bfloat16", "skip_solvent": False}
         result["maps"]["148 of 1.35 Å: bfloat16, all"] = child(
             {**task, "settings": settings}, threads
         )
@@ -236,6 +237,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--edges", type=int, nargs="+", default=[100, 200, 400])
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--device", default="cpu", help="of whole maps: cuda:0 where there is one")
     parser.add_argument("--output", type=Path)
     parser.add_argument("--task")
     arguments = parser.parse_args()
@@ -248,7 +250,8 @@ def main() -> None:
         "threads": arguments.threads,
         "torch": torch.__version__,
         "commit": source_commit(),
-        **measured(arguments.edges, arguments.threads),
+        "device": arguments.device,
+        **measured(arguments.edges, arguments.threads, arguments.device),
     }
     text = json.dumps(result, indent=2, ensure_ascii=False) + "\n"
     if arguments.output:

@@ -51,6 +51,8 @@ CONDITIONS = {
 UNTOLD = "enhanced_no_structure"
 METHODS = (*BASELINES, *CONDITIONS)
 METRICS = ("cc_box", "cc_mask", "cc_volume", "cc_peaks", "d_fsc_05_masked", "d_fsc_05_unmasked")
+PER_MAP = ("cc_mask", "d_fsc_05_masked", "d_fsc_05_unmasked", "cc_box", "cc_volume", "cc_peaks",
+    "fsc_average_masked", "d_local_fsc_05", "q_score")  # fmt: skip
 COLUMNS = (
     "method", "metric", "maps", "failures", "mean_gain", "gain_low", "gain_high", "wins", "ties",
     "losses", "p", "p_holm",
@@ -187,7 +189,7 @@ def cropped(volume: Volume, structure: object) -> Volume:
 
 
 def markdown(table: pd.DataFrame) -> str:
-    """Return the means over the maps that the method is meant for, and two metrics of every map."""
+    """Return the means over the maps that the method is meant for, and every map's metrics."""
     table = table.assign(resolution=[json.loads(text)["resolution"] for text in table["settings"]])
     meant = table[table["resolution"].between(*MEANT_FOR)]
     told = [method for method in CONDITIONS if method != UNTOLD]
@@ -196,8 +198,7 @@ def markdown(table: pd.DataFrame) -> str:
         halves(meant),
         summary(meant, "low_pass", [*BASELINES[2:], *CONDITIONS]),
         summary(meant, UNTOLD, told),
-        per_map(table, "cc_mask"),
-        per_map(table, "d_fsc_05_masked"),
+        *(per_map(table, metric) for metric in PER_MAP),
     ]
     return "\n\n".join(blocks)
 

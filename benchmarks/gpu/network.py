@@ -21,6 +21,7 @@ import numpy as np
 import torch
 
 from cryosamu.config import NetworkSettings, TrainingSettings
+from cryosamu.enhancement.inference.predictor import DevicePredictor, Told
 from cryosamu.files import write_text
 from cryosamu.network import EnhancementNetwork, build_network
 from cryosamu.provenance import software_versions
@@ -29,7 +30,8 @@ from cryosamu.training.interruption import StopRequest
 from cryosamu.training.loop import take_step
 from cryosamu.training.parallel import Processes
 from cryosamu.training.state import fresh_state
-from cryosamu.volume.windows import plan_windows, predict_in_windows
+from cryosamu.volume.windowed import predict_in_windows
+from cryosamu.volume.windows import plan_windows
 
 _WIDTH, _TOKENS = 512, 256
 _NETWORKS = {
@@ -83,14 +85,9 @@ def map_seconds(network: EnhancementNetwork, device: torch.device, given: argpar
     """Return the seconds of a whole map by the window's edge, with passes a voxel."""
     network.to(device).eval()
     density = np.random.default_rng(0).random([given.map] * 3, np.float32)
-    tokens = torch.randn(1, _TOKENS, _WIDTH, device=device)
+    told = Told(torch.randn(_TOKENS, _WIDTH))
     margin = network.margin
-
-    def predict(window: np.ndarray) -> np.ndarray:
-        with torch.inference_mode():
-            answer = network(torch.from_numpy(window.copy()).to(device)[None, None], tokens)
-        return answer[0, 0].cpu().numpy()
-
+    predictor = DevicePredictor(network, device, torch.float32, told)
     found = {}
     for edge in given.windows:
         plan = plan_windows(density.shape, edge, margin, network.stride)
@@ -98,7 +95,7 @@ def map_seconds(network: EnhancementNetwork, device: torch.device, given: argpar
             taken = seconds(
                 lambda: predict_in_windows(
                     density,
-                    predict,
+                    [predictor],
                     plan,  # noqa: B023
                     smooth=not network.tile_consistent,
                     progress=False,
