@@ -53,3 +53,25 @@ def choose_devices(names: str) -> list[torch.device]:
     if len({device.type for device in devices}) > 1:
         raise ConfigError(f"'{names}' names devices of different kinds; name one kind.")
     return devices
+
+
+def has_bfloat16(device: torch.device) -> bool:
+    """Tell whether a device multiplies in bfloat16 faster than in float32."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device)[0] >= 8
+    return device.type == "cpu" and _processor_has("avx512_bf16", "amx_bf16")
+
+
+def has_int8(device: torch.device) -> bool:
+    """Tell whether this is a processor that multiplies 8-bit numbers faster still."""
+    return (
+        device.type == "cpu"
+        and _processor_has("avx512_vnni", "amx_int8", "avx_vnni")
+        and hasattr(torch.ops.onednn, "qconv_pointwise")
+    )
+
+
+def _processor_has(*features: str) -> bool:
+    # Older versions of PyTorch do not tell.
+    known: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
+    return any(known.get(feature, False) for feature in features)

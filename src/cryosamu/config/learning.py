@@ -167,7 +167,7 @@ class EnhancementSettings(Section):
 
     window: Annotated[int, Field(ge=32, le=2048, multiple_of=8)] | None = None
     margin: Annotated[int, Field(ge=0, le=64, multiple_of=8)] = 16
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    precision: Literal["auto", "float32", "bfloat16", "int8"] = "auto"
     skip_solvent: bool = True
     averaging: Literal[1, 4, 8, 24] = 1
     batch: Annotated[int, Field(ge=1, le=1024)] | None = None

@@ -8,11 +8,10 @@ from their edges, for any weights. Which of its forms is best was measured: docs
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from functools import partial
 from itertools import pairwise
-from typing import Self, cast
+from typing import Any, Self, cast
 
 import torch
 from torch import Tensor, nn
@@ -30,7 +29,7 @@ from cryosamu.network.blocks import (
     unfolded,
 )
 from cryosamu.network.interface import EnhancementNetwork
-from cryosamu.network.streamed import Parts
+from cryosamu.network.streamed import Layers, Streamed, held_in
 
 
 class CompactNetwork(EnhancementNetwork):
@@ -75,9 +74,9 @@ class CompactNetwork(EnhancementNetwork):
         self.stride = self.cube * 2 ** len(steps)
         self.margin = -(-_reach(len(levels), settings) // self.stride) * self.stride
         self.can_stream = settings.full_grid == "ends" and not smooth
-        self.streams = False
+        self.streamed: Streamed | None = None
         self.holds_in_bfloat16 = self.can_stream
-        self.exact: dict[str, nn.Module] = {}
+        self.holds_in_int8 = self.can_stream and settings.norm == "channel"
         self.condition = ResolutionCondition() if settings.resolution else None
         self.entry = nn.Conv3d(self.cube**3, levels[0], 3, padding=1)
         self.encoders = sides()
@@ -107,8 +106,8 @@ class CompactNetwork(EnhancementNetwork):
         """Return the enhanced density; see `EnhancementNetwork.forward`."""
         self.require_shape(density)
         condition = self._condition(density, resolution)
-        if self.streams:
-            return self._by_slabs(density, tokens, token_mask, condition)
+        if self.streamed is not None:
+            return self._by_slabs(self.streamed, density, tokens, token_mask, condition)
         voxels = self.entry(folded(density, self.cube))
         skips = []
         for encoder, down in zip(self.encoders, self.down, strict=True):
@@ -127,14 +126,13 @@ class CompactNetwork(EnhancementNetwork):
         for module in self.eval().modules():
             if isinstance(module, ResidualBlock):
                 module.fold()
-        self.streams = self.can_stream
-        for name, module in self.named_modules():
-            if self.streams and isinstance(module, nn.Conv3d):
-                # Kept, so that the same network can be asked for float32 after bfloat16.
-                exact = self.exact.setdefault(name, copy.deepcopy(module))
-                module.to(dtype).load_state_dict(exact.state_dict())
-                module.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+        if self.can_stream:
+            self.streamed = Streamed(self._layers(), dtype)
         return self
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what was arranged for one device: a copy may be for another."""
+        return {**self.__dict__, "streamed": None}
 
     def memory(self, dtype: torch.dtype) -> tuple[int, float]:
         """Return the bytes of a pass, once and a voxel; see `EnhancementNetwork`.
@@ -142,15 +140,16 @@ class CompactNetwork(EnhancementNetwork):
         By slabs: input and output, and each coarser grid's channels once. Else what the finest
         grid holds at the pass's widest point. Measured: docs/enhancement_speed.md.
         """
-        size = dtype.itemsize
+        size = held_in(dtype, self.entry.weight.device).itemsize
         if not self.can_stream:
             return 200_000_000, 8 + 12.0 * self.entry.out_channels * 4
-        widths = [down.convolution.out_channels for down in self._parts(None, None).down]
+        widths = [down.convolution.out_channels for down in self._layers().down]
         coarser = sum(width * size / 8**depth for depth, width in enumerate(widths, start=1))
         return 300_000_000, 8 + 1.1 * coarser
 
     def _by_slabs(
         self,
+        streamed: Streamed,
         density: Tensor,
         tokens: Tensor | None,
         token_mask: Tensor | None,
@@ -163,22 +162,20 @@ class CompactNetwork(EnhancementNetwork):
             told, mask, known = (
                 None if one is None else one[this] for one in (tokens, token_mask, condition)
             )
-            for planes, answer in self._parts(told, mask).answers(density[this], known):
+            structure = None
+            if told is not None:
+                structure = partial(self.structure, tokens=told, token_mask=mask)
+            for planes, answer in streamed.answers(density[this], known, structure):
                 result[this, :, planes] = self._enhanced(density[this, :, planes], answer)
         return result
 
-    def _parts(self, tokens: Tensor | None, token_mask: Tensor | None) -> Parts:
-        """Return the layers as what computes by slabs takes them, the tokens in place."""
-        told = None
-        if tokens is not None:
-            told = partial(self.structure, tokens=tokens, token_mask=token_mask)
+    def _layers(self) -> Layers:
         norm, _, last = self.head
-        return Parts(
+        return Layers(
             self.entry,
             cast("list[Down]", list(self.down)),
             cast("list[Level]", list(self.encoders)),
             self.bottleneck,
-            told,
             cast("list[Up]", list(reversed(self.up))),
             cast("list[Level]", list(reversed(self.decoders))),
             norm,

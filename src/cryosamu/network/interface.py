@@ -23,12 +23,15 @@ class EnhancementNetwork(nn.Module, ABC):
         Whether the output at a voxel depends on its surroundings alone, not on the window.
     holds_in_bfloat16
         Whether answers in bfloat16 were shown to correlate with those in float32 by 0.9995 or more.
+    holds_in_int8
+        The same of products of 8-bit numbers.
     """
 
     stride: int
     margin: int
     tile_consistent: bool
     holds_in_bfloat16: bool = False
+    holds_in_int8: bool = False
 
     @abstractmethod
     def forward(

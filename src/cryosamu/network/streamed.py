@@ -9,28 +9,36 @@ the allocator to use the same memory again: fresh pages cost more than the arith
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from cryosamu.device import has_bfloat16
 from cryosamu.network.blocks import ChannelNorm, Down, Level, ResidualBlock, Up
-
-_SLAB_BYTES = {"cpu": 24_000_000}
-_LARGE_SLAB = 1_000_000_000
-"""Of other devices, which have memory to spare and are slow to start."""
-
-_LEAST_PLANES = 4
-_ROWS = {"cpu": 8192}
-"""Voxels whose channels are normed and activated at once: they stay in a processor's cache."""
+from cryosamu.network.convolutions import Direct, EightBits, PlaneConvolution, held, in_one
+from cryosamu.network.several import FewAnswers, OneChannel
+from cryosamu.network.slabs import (
+    Write,
+    activated,
+    convolved,
+    copied,
+    empty,
+    half,
+    planes_of,
+    slabs_of,
+)
+from cryosamu.network.winograd import FourPlanes
 
 
 @dataclass(frozen=True)
-class Parts:
-    """The layers of a compact network that has no blocks on the full grid and samples plainly.
+class Layers:
+    """Of a compact network that has no blocks on the full grid and samples plainly.
 
     Attributes
     ----------
@@ -40,21 +48,57 @@ class Parts:
         The ways between grids, from the finest and from the coarsest.
     encoders, decoders
         The levels above the bottleneck in the same order; those of the full grid are empty.
-    structure
-        Lets coarse voxels ask the structure tokens; None without tokens.
     """
 
     entry: nn.Conv3d
     down: Sequence[Down]
     encoders: Sequence[Level]
     bottleneck: Level
-    structure: Callable[[Tensor], Tensor] | None
     up: Sequence[Up]
     decoders: Sequence[Level]
     head_norm: nn.Module
     head: nn.Conv3d
 
-    def answers(self, density: Tensor, condition: Tensor | None) -> Iterator[tuple[slice, Tensor]]:
+
+def held_in(dtype: torch.dtype, device: torch.device) -> torch.dtype:
+    """Return the numbers that voxels are held in where products are computed in `dtype`."""
+    if dtype is torch.int8:
+        return torch.bfloat16 if has_bfloat16(device) else torch.float32
+    return dtype
+
+
+class Streamed:
+    """Layers arranged for one device and one kind of numbers.
+
+    Parameters
+    ----------
+    dtype
+        float32, bfloat16, or int8 for the products of convolutions whose input a norm limits.
+    """
+
+    def __init__(self, layers: Layers, dtype: torch.dtype) -> None:
+        device = layers.entry.weight.device
+        self.dtype = held_in(dtype, device)
+        arranged = partial(_Block, products=dtype, dtype=self.dtype)
+        self.entry = _thin(OneChannel, layers.entry, self.dtype)
+        self.head = _thin(FewAnswers, layers.head, self.dtype)
+        self.head_norm = layers.head_norm
+        # Nothing lies between the entry and the way to the next grid.
+        self.first_down = _thin(
+            OneChannel, in_one(layers.entry, layers.down[0].convolution), self.dtype
+        )
+        self.down = [Direct(down.convolution, self.dtype) for down in layers.down[1:]]
+        self.encoders = [[arranged(block) for block in level.blocks] for level in layers.encoders]
+        self.bottleneck = [arranged(block) for block in layers.bottleneck.blocks]
+        self.up = [_twice(up, self.dtype) for up in layers.up]
+        self.decoders = [[arranged(block) for block in level.blocks] for level in layers.decoders]
+
+    def answers(
+        self,
+        density: Tensor,
+        condition: Tensor | None,
+        structure: Callable[[Tensor], Tensor] | None,
+    ) -> Iterator[tuple[slice, Tensor]]:
         """Yield the last convolution's channels, float32 [1, channels, z, y, x], by planes.
 
         Parameters
@@ -63,189 +107,127 @@ class Parts:
             float32 [1, 1, z, y, x].
         condition
             What is known of the whole map, or None.
+        structure
+            Lets coarse voxels ask the structure tokens; None without tokens.
         """
-        whole = list(_slabs(density, self.entry.out_channels))
-        entries = (_entered(density, self.entry, slab) for slab in whole)
-        grids = [_halved(entries, self.down[0], density.shape[2])]
-        for encoder, down in zip(self.encoders[1:], self.down[1:], strict=True):
-            _level_in_place(encoder, grids[-1], condition)
-            fine = grids[-1]
-            grids.append(_halved((fine[:, :, slab] for slab in _slabs(fine)), down, fine.shape[2]))
-        _level_in_place(self.bottleneck, grids[-1], condition)
-        if self.structure is not None:
-            for slab in _slabs(grids[-1]):
-                grids[-1][:, :, slab] = self.structure(grids[-1][:, :, slab].float())
+        grids = [self._first_grid(density)]
+        for encoder, down in zip(self.encoders[1:], self.down, strict=True):
+            _in_place(encoder, grids[-1], condition)
+            grids.append(_halved(grids[-1], down))
+        _in_place(self.bottleneck, grids[-1], condition)
+        if structure is not None:
+            for slab in slabs_of(grids[-1]):
+                grids[-1][:, :, slab] = structure(grids[-1][:, :, slab].float())
         for up, decoder in zip(self.up[:-1], self.decoders[:-1], strict=True):
             coarse = grids.pop()
-            for slab in _slabs(grids[-1]):
-                _add_from_below(grids[-1][:, :, slab], coarse[:, :, _half(slab)], up)
-            _level_in_place(decoder, grids[-1], condition)
-        features = (self._features(density, grids[-1], slab) for slab in whole)
+            for slab in slabs_of(grids[-1]):
+                _add_from_below(grids[-1][:, :, slab], coarse[:, :, half(slab)], *up)
+            _in_place(decoder, grids[-1], condition)
+        features = (
+            self._features(density, grids[-1], slab)
+            for slab in slabs_of(density, len(self.entry.weight))
+        )
         place = 0
-        for answer in _convolved((_activated(one, self.head_norm) for one in features), self.head):
+        activate = partial(activated, norm=self.head_norm, target_of=self.head)
+        for answer in convolved(features, self.head, activate):
             planes = slice(place, place + answer.shape[2])
             yield planes, answer.float()
             place = planes.stop
 
+    def _first_grid(self, density: Tensor) -> Tensor:
+        """Return the finest of the coarser grids as it enters its level."""
+        _, _, *shape = density.shape
+        made = len(self.first_down.weight)
+        grid = empty(density, self.dtype, made, *(edge // 2 for edge in shape))
+        for slab in slabs_of(grid):
+            seen = planes_of(density, 2 * slab.start - 1, 2 * slab.stop + 1, self.dtype)
+            grid[:, :, slab] = self.first_down(seen)
+        return grid
+
     def _features(self, density: Tensor, coarse: Tensor, slab: slice) -> Tensor:
         """Return the full grid's channels before the head; the entry's are computed anew."""
-        found = _entered(density, self.entry, slab)
-        _add_from_below(found, coarse[:, :, _half(slab)], self.up[-1])
+        found = self.entry(planes_of(density, slab.start - 1, slab.stop + 1, self.dtype))
+        _add_from_below(found, coarse[:, :, half(slab)], *self.up[-1])
         return found
 
 
-def _slabs(voxels: Tensor, channels: int | None = None) -> Iterator[slice]:
-    """Yield slices of z, of even length but for the last, that cover [batch, channels, z, y, x].
+class _Block:
+    """A residual block, arranged."""
 
-    Parameters
-    ----------
-    channels
-        Of what is made of each slab, where more than the tensor has.
-    """
-    batch, own, depth, height, width = voxels.shape
-    plane = batch * max(own, channels or 0) * height * width * voxels.element_size()
-    size = _SLAB_BYTES.get(voxels.device.type, _LARGE_SLAB)
-    planes = max(_LEAST_PLANES, size // plane // 2 * 2)
-    for start in range(0, depth, planes):
-        yield slice(start, min(start + planes, depth))
+    def __init__(self, block: nn.Module, products: torch.dtype, dtype: torch.dtype) -> None:
+        known = cast("ResidualBlock", block)
+        self.leading = known.leading[0] if len(known.leading) else None
+        self.norm, self.affine = known.norm, known.affine
+        last = None if known.affine is not None else known.norm
+        self.first = _arranged(known.first, self.leading, products, dtype)
+        self.second = _arranged(known.second, last, products, dtype)
 
-
-def _half(slab: slice) -> slice:
-    """Return the planes of the coarser grid that a slab of the finer one lies on."""
-    return slice(slab.start // 2, slab.stop // 2)
-
-
-def _level_in_place(level: Level, voxels: Tensor, condition: Tensor | None) -> None:
-    """Apply the residual blocks of a level to voxels [batch, channels, z, y, x] in place."""
-    for block in level.blocks:
-        _block_in_place(cast("ResidualBlock", block), voxels, condition)
-
-
-def _block_in_place(block: ResidualBlock, voxels: Tensor, condition: Tensor | None) -> None:
-    change = None if block.affine is None else block.affine(condition).float().chunk(2, dim=1)
-    leading = block.leading[0] if len(block.leading) else None
-    seen: Iterator[Tensor] = (voxels[:, :, slab] for slab in _slabs(voxels))
-    if leading is not None:
-        seen = (_activated(slab, leading) for slab in seen)
-    inner = (_activated(slab, block.norm, change) for slab in _convolved(seen, block.first))
-    # A slab is added to only when all that the planes beyond it need of it has been taken.
-    place = 0
-    for slab in _convolved(inner, block.second):
-        voxels[:, :, place : place + slab.shape[2]] += slab
-        place += slab.shape[2]
+    def change(self, voxels: Tensor, condition: Tensor | None) -> None:
+        """Apply it to voxels [1, channels, z, y, x] in place."""
+        known = None
+        if self.affine is not None:
+            known = self.affine(condition).float().chunk(2, dim=1)
+        slabs: Iterator[Tensor] = (voxels[:, :, slab] for slab in slabs_of(voxels))
+        begin: Write = copied
+        if self.leading is not None:
+            begin = partial(activated, norm=self.leading, target_of=self.first)
+        between = partial(activated, norm=self.norm, target_of=self.second, change=known)
+        # A slab is added to only when all that the planes beyond it need of it has been taken.
+        place = 0
+        for slab in convolved(convolved(slabs, self.first, begin), self.second, between):
+            voxels[:, :, place : place + slab.shape[2]] += slab
+            place += slab.shape[2]
 
 
-def _convolved(sequence: Iterable[Tensor], convolution: nn.Conv3d) -> Iterator[Tensor]:
-    """Yield what a convolution makes of a volume whose slabs come one after the other."""
-    reach = int(convolution.padding[0])
-    waiting: Tensor | None = None
-    for slab in sequence:
-        if waiting is None:
-            waiting = _empty(slab, reach).zero_()
-        waiting = torch.cat((waiting, slab), dim=2)
-        if waiting.shape[2] > 2 * reach:
-            yield _between_planes(waiting, convolution)
-            waiting = waiting[:, :, -2 * reach :]
-    if waiting is not None:
-        beyond = _empty(waiting, reach).zero_()
-        yield _between_planes(torch.cat((waiting, beyond), dim=2), convolution)
+def _in_place(level: Sequence[_Block], voxels: Tensor, condition: Tensor | None) -> None:
+    for block in level:
+        block.change(voxels, condition)
 
 
-def _empty(like: Tensor, planes: int) -> Tensor:
-    batch, channels, _, *plane = like.shape
-    return torch.empty(
-        (batch, channels, planes, *plane), dtype=like.dtype, device=like.device,
-        memory_format=torch.channels_last_3d,
-    )  # fmt: skip
+def _arranged(
+    convolution: nn.Conv3d, norm: nn.Module | None, products: torch.dtype, dtype: torch.dtype
+) -> PlaneConvolution:
+    """Return the quickest form of a convolution of SiLU's of what a norm makes, if one does."""
+    if products is torch.int8 and isinstance(norm, ChannelNorm):
+        # At unit root mean square, no channel exceeds the root of their number.
+        gain = norm.gain.detach().flatten().float()
+        return EightBits(convolution, math.sqrt(len(gain)) * gain.abs(), dtype)
+    plain = convolution.kernel_size == (3, 3, 3) and convolution.dilation == (1, 1, 1)
+    if dtype is torch.float32 and plain and convolution.weight.device.type == "cpu":
+        return FourPlanes(convolution)
+    return Direct(convolution, dtype)
 
 
-def _between_planes(slab: Tensor, convolution: nn.Conv3d) -> Tensor:
-    """Return a convolution without the planes that it cannot see the surroundings of."""
-    aside = cast("tuple[int, int, int]", convolution.padding)[1:]
-    return _convolution(slab, convolution, (0, *aside))
+def _thin(
+    form: type[OneChannel | FewAnswers], convolution: nn.Conv3d, dtype: torch.dtype
+) -> OneChannel | FewAnswers | Direct:
+    on_processor = convolution.weight.device.type == "cpu"
+    return form(convolution, dtype) if on_processor else Direct(convolution, dtype)
 
 
-def _convolution(slab: Tensor, convolution: nn.Conv3d, padding: Sequence[int]) -> Tensor:
-    """Return a convolution of [batch, channels, z, y, x], channels last in memory.
-
-    On a processor oneDNN is asked for by name: left to choose, PyTorch takes a loop that is ten
-    times slower for small slabs and single threads.
-    """
-    weight, bias = convolution.weight, convolution.bias
-    if slab.device.type == "cpu" and torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
-        result = torch.mkldnn_convolution(
-            slab, weight, bias, padding, convolution.stride, convolution.dilation, 1
-        )
-    else:
-        result = F.conv3d(
-            slab, weight, bias, convolution.stride, tuple(padding), convolution.dilation
-        )
-    return result.contiguous(memory_format=torch.channels_last_3d)
-
-
-def _entered(density: Tensor, entry: nn.Conv3d, slab: slice) -> Tensor:
-    """Return the first convolution's channels for a slab of the density [batch, 1, z, y, x]."""
-    first, last = max(slab.start - 1, 0), min(slab.stop + 1, density.shape[2])
-    seen = density[:, :, first:last].to(entry.weight.dtype)
-    missing = (first - slab.start + 1, slab.stop + 1 - last)
-    return _between_planes(F.pad(seen, (0, 0, 0, 0, *missing)), entry)
-
-
-def _activated(voxels: Tensor, norm: nn.Module, change: tuple[Tensor, ...] | None = None) -> Tensor:
-    """Return SiLU of normed voxels [batch, channels, z, y, x], computed in float32.
-
-    Parameters
-    ----------
-    change
-        Scale and shift [1, channels] that follow the norm.
-    """
-    channels = voxels.shape[1]
-    result = torch.empty_like(voxels, memory_format=torch.channels_last_3d)
-    rows = voxels.movedim(1, -1).reshape(-1, channels)
-    answers = result.movedim(1, -1).view(-1, channels)
-    together = _ROWS.get(voxels.device.type, len(rows))
-    scratch = rows.new_empty((2, min(together, len(rows)), channels), dtype=torch.float32)
-    for row, answer in zip(
-        torch.split(rows, together), torch.split(answers, together), strict=True
-    ):
-        values, squares = scratch[:, : len(row)]
-        values.copy_(row)
-        match norm:
-            case ChannelNorm():
-                torch.mul(values, values, out=squares)
-                size = squares.sum(dim=-1, keepdim=True).div_(channels).add_(norm.SMALL)
-                values.mul_(size.rsqrt_()).mul_(norm.gain.view(-1))
-            case nn.BatchNorm3d():
-                values.copy_(norm(values[..., None, None, None])[..., 0, 0, 0])
-        if change is not None:
-            values.mul_(1 + change[0]).add_(change[1])
-        answer.copy_(F.silu(values, inplace=True))
+def _halved(fine: Tensor, down: Direct) -> Tensor:
+    """Return the coarser grid of [1, channels, z, y, x]."""
+    _, _, *shape = fine.shape
+    result = empty(fine, fine.dtype, len(down.weight), *(edge // 2 for edge in shape))
+    for slab in slabs_of(fine):
+        result[:, :, half(slab)] = down(fine[:, :, slab])
     return result
 
 
-def _halved(fine: Iterable[Tensor], down: Down, depth: int) -> Tensor:
-    """Return the coarser grid of slabs that follow each other, `depth` planes in all."""
-    result: Tensor | None = None
-    place = 0
-    for slab in fine:
-        made = _convolution(slab, down.convolution, (0, 0, 0))
-        if result is None:
-            result = _empty(made, depth // 2)
-        result[:, :, place : place + made.shape[2]] = made
-        place += made.shape[2]
-    return cast("Tensor", result)
+def _twice(up: Up, dtype: torch.dtype) -> tuple[Tensor, Tensor | None]:
+    """Return what makes, of a coarse row's channels, the fine ones twice, side by side."""
+    weight, bias = held(up.convolution, dtype)
+    matrix = weight[:, :, 0, 0, 0]
+    return torch.cat((matrix, matrix)), None if bias is None else torch.cat((bias, bias))
 
 
-def _add_from_below(fine: Tensor, coarse: Tensor, up: Up) -> None:
-    """Add the coarser grid to [batch, channels, z, y, x] in place; channels are last in memory.
+def _add_from_below(fine: Tensor, coarse: Tensor, weight: Tensor, bias: Tensor | None) -> None:
+    """Add the coarser grid to [1, channels, z, y, x] in place; channels are last in memory.
 
     Nearest neighbours: a coarse row is made twice as long by the multiplication that changes its
     channels, and added to the four fine rows about it.
     """
-    weight = up.convolution.weight[:, :, 0, 0, 0]
-    bias = up.convolution.bias
-    twice = torch.cat((weight, weight)), None if bias is None else torch.cat((bias, bias))
-    rows = F.linear(coarse.movedim(1, -1), *twice).flatten(3)
+    rows = F.linear(coarse.movedim(1, -1), weight, bias).flatten(3)
     batch, _, depth, height, _ = fine.shape
     targets = fine.movedim(1, -1).view(batch, depth // 2, 2, height // 2, 2, -1)
     targets += rows[:, :, None, :, None]

@@ -10,8 +10,7 @@ import torch
 from small_networks import Known, header_of, noise, random_network
 
 from cryosamu.config import EnhancementSettings
-from cryosamu.device import choose_device, choose_devices
-from cryosamu.enhancement.inference import predictor
+from cryosamu.device import choose_device, choose_devices, has_bfloat16, has_int8
 from cryosamu.enhancement.inference.forecast import duration
 from cryosamu.enhancement.inference.planning import Limits, limits_of, planned, predicted
 from cryosamu.enhancement.inference.predictor import (
@@ -123,31 +122,43 @@ def test_windows_without_density_are_not_computed():
     assert sum(map(math.prod, network.shapes)) < 0.3 * data.size
 
 
-def test_bfloat16_is_close_and_float32_exact():
-    volume, network = noise((40, 40, 40)), random_network()
-    plain = network(torch.zeros(1, 1, 8, 8, 8))
-    assert plain.dtype is torch.float32
+@pytest.mark.parametrize(
+    ("precision", "is_there"), [("bfloat16", has_bfloat16), ("int8", has_int8)]
+)
+def test_fast_numbers_are_close_and_float32_exact(precision, is_there):
+    volume = noise((40, 40, 40))
     whole = enhance(volume, random_network(), header_of(), settings=EXACT)
     assert whole.record["precision"] == "float32"
-    if not predictor._has_bfloat16(CPU):
-        pytest.skip("this processor has no bfloat16")
-    settings = EnhancementSettings(device="cpu", precision="bfloat16")
+    if not is_there(CPU):
+        pytest.skip(f"this processor has no instructions for {precision}")
+    settings = EnhancementSettings(device="cpu", precision=precision)
     close = enhance(volume, random_network(), header_of(), settings=settings)
-    assert close.record["precision"] == "bfloat16"
+    assert close.record["precision"] == precision
     both = close.working.data.ravel(), whole.working.data.ravel()
     assert 0.9995 < np.corrcoef(*both)[0, 1] < 1
 
 
-def test_precision_is_chosen_by_the_hardware(monkeypatch):
+@pytest.mark.parametrize(
+    ("features", "dtype"),
+    [
+        (("avx512_bf16", "avx512_vnni"), torch.int8),
+        (("avx_vnni",), torch.int8),
+        (("avx512_bf16",), torch.bfloat16),
+        ((), torch.float32),
+    ],
+)
+def test_precision_is_chosen_by_the_hardware(monkeypatch, features, dtype):
     network = random_network()
-    for able, dtype in ((True, torch.bfloat16), (False, torch.float32)):
-        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda able=able: {"avx512_bf16": able})
-        assert chosen_precision("auto", CPU, network) is dtype
-        # Forms for which bfloat16 was not shown to be close enough.
-        assert chosen_precision("auto", CPU, Known(abs)) is torch.float32
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: dict.fromkeys(features, True))
+    assert chosen_precision("auto", CPU, network) is dtype
+    # Forms for which fast numbers were not shown to be close enough.
+    assert chosen_precision("auto", CPU, Known(abs)) is torch.float32
     assert chosen_precision("float32", CPU, network) is torch.float32
-    with pytest.raises(ConfigError, match=r"no instructions for bfloat16.*auto or float32"):
-        chosen_precision("bfloat16", CPU, network)
+    if "avx512_bf16" not in features:
+        with pytest.raises(ConfigError, match=r"no instructions for bfloat16.*auto or float32"):
+            chosen_precision("bfloat16", CPU, network)
+    with pytest.raises(ConfigError, match=r"8-bit numbers need a processor.*precision' to auto"):
+        chosen_precision("int8", CPU, Known(abs))
 
 
 @pytest.mark.parametrize("count", [1, 4, 8, 24])

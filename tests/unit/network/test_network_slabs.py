@@ -7,7 +7,8 @@ import pytest
 import torch
 from compact_variants import FORMS, WIDTH, random_network
 
-from cryosamu.network import streamed
+from cryosamu.device import has_int8
+from cryosamu.network import several, slabs
 
 BY_WHOLE_GRIDS = ("blocks", "folded", "smooth", "folded-gated")
 """Forms that do not stream."""
@@ -16,8 +17,8 @@ BY_WHOLE_GRIDS = ("blocks", "folded", "smooth", "folded-gated")
 @pytest.fixture(autouse=True)
 def _thin_slabs(monkeypatch):
     """Four planes at a time, few voxels at a time: every seam between slabs is met."""
-    monkeypatch.setitem(streamed._SLAB_BYTES, "cpu", 1)
-    monkeypatch.setitem(streamed._ROWS, "cpu", 50)
+    monkeypatch.setitem(slabs._SLAB_BYTES, "cpu", 1)
+    monkeypatch.setitem(slabs._ROWS, "cpu", 50)
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -31,7 +32,7 @@ def test_slabs_leave_no_trace(form, multipliers):
     network = random_network(form, multipliers)
     wanted = network(density, tokens, mask, resolution)
     fast = copy.deepcopy(network).for_inference()
-    assert fast.streams == (form not in BY_WHOLE_GRIDS)
+    assert (fast.streamed is not None) == (form not in BY_WHOLE_GRIDS)
     answer = fast(density, tokens, mask, resolution)
     assert (answer - wanted).abs().max() < 2e-5 * wanted.std()
 
@@ -46,10 +47,34 @@ def test_bfloat16_stays_close(form):
         return
     wanted = network(density).flatten().numpy()
     fast = network.for_inference(torch.bfloat16)
-    assert fast.entry.weight.dtype is torch.bfloat16
     answer = fast(density)
+    assert not np.array_equal(answer.flatten().numpy(), wanted)
     assert answer.dtype is torch.float32
     assert np.corrcoef(answer.flatten().numpy(), wanted)[0, 1] > 0.9995
+
+
+@pytest.mark.skipif(
+    not has_int8(torch.device("cpu")), reason="this processor multiplies no 8-bit numbers"
+)
+@pytest.mark.parametrize("form", FORMS)
+@torch.no_grad()
+def test_eight_bits_stay_close(form):
+    torch.manual_seed(4)
+    density = torch.rand(1, 1, 24, 24, 24)
+    network = random_network(form, (1, 2, 4))
+    if not network.holds_in_int8:
+        return
+    wanted = network(density).flatten().numpy()
+    answer = network.for_inference(torch.int8)(density)
+    assert answer.dtype is torch.float32
+    assert not np.array_equal(answer.flatten().numpy(), wanted)
+    assert np.corrcoef(answer.flatten().numpy(), wanted)[0, 1] > 0.9995
+
+
+def test_eight_bits_are_for_networks_that_norm_channels():
+    assert random_network("default").holds_in_int8
+    assert not random_network("batch").holds_in_int8
+    assert not random_network("blocks").holds_in_int8
 
 
 @torch.no_grad()
@@ -59,24 +84,29 @@ def test_float32_is_exact_after_bfloat16():
     exact = network.for_inference()(density)
     assert not torch.equal(network.for_inference(torch.bfloat16)(density), exact)
     assert torch.equal(network.for_inference()(density), exact)
-    assert not any("exact" in name for name in network.state_dict())
+
+
+@torch.no_grad()
+def test_a_copy_is_arranged_anew():
+    """What was arranged for one device does not go along to another."""
+    network = random_network("gated", (1, 2, 4)).for_inference()
+    assert copy.deepcopy(network).streamed is None
 
 
 @torch.no_grad()
 def test_the_full_grids_channels_never_exist_all_at_once(monkeypatch):
-    """Of the largest tensors that are made, none has the full grid's channels for all planes."""
+    """Of the volumes that are made, none has the full grid's channels for all planes."""
     largest = []
-    kept = streamed._convolution
+    kept = several.products
 
-    def watched(slab, *others):
-        result = kept(slab, *others)
-        largest.append((result.shape[1], result[0, 0].numel()))
+    def watched(planes, *others):
+        result = kept(planes, *others)
+        largest.append(result.numel())
         return result
 
-    monkeypatch.setattr(streamed, "_convolution", watched)
+    monkeypatch.setattr(several, "products", watched)
     random_network("gated", (1, 2)).for_inference()(torch.rand(1, 1, 64, 16, 16))
-    full_grid = [voxels for channels, voxels in largest if channels == 4]
-    assert max(full_grid) <= 6 * 16 * 16
+    assert max(largest) == 4 * 4 * 16 * 16  # channels, planes, rows, voxels
 
 
 def test_memory_grows_with_the_coarser_grids_alone():

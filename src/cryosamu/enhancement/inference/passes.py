@@ -62,7 +62,7 @@ class Passes:
         placed = {devices[0]: network.to(devices[0]).for_inference(dtype)}
         for device in devices[1:]:
             if device not in placed:
-                placed[device] = copy.deepcopy(network).to(device)
+                placed[device] = copy.deepcopy(network).to(device).for_inference(dtype)
         self.predictors = [DevicePredictor(placed[one], one, dtype, told) for one in devices]
         self.box = (slice(None), slice(None), slice(None))
         self.record: dict[str, Any] = {}

@@ -10,43 +10,41 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from cryosamu.device import has_bfloat16, has_int8
 from cryosamu.errors import ConfigError
 from cryosamu.network.interface import EnhancementNetwork
 from cryosamu.volume.volume import FloatArray
+
+_TYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "int8": torch.int8}
 
 MOST_AT_ONCE = 16
 """Windows that a GPU is given at once at most: more fill it no better."""
 
 
 def chosen_precision(wanted: str, device: torch.device, network: EnhancementNetwork) -> torch.dtype:
-    """Return the numbers to compute with on a device.
+    """Return the numbers to compute with on a device: by `auto` the fastest that are close enough.
 
     Raises
     ------
     ConfigError
-        When bfloat16 is asked for by name of a processor without instructions for it.
+        When numbers are asked for by name that the device or the network has no use for.
     """
-    if wanted == "float32":
-        return torch.float32
-    pays = _has_bfloat16(device)
-    if wanted == "bfloat16":
-        if device.type == "cpu" and not pays:
-            raise ConfigError(
-                "this processor has no instructions for bfloat16; set 'enhancement.precision' to "
-                "auto or float32."
-            )
-        return torch.bfloat16
-    return torch.bfloat16 if pays and network.holds_in_bfloat16 else torch.float32
-
-
-def _has_bfloat16(device: torch.device) -> bool:
-    if device.type == "cuda":
-        return torch.cuda.get_device_capability(device)[0] >= 8
-    if device.type == "cpu":
-        # Older versions of PyTorch do not tell.
-        features: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
-        return bool(features.get("avx512_bf16") or features.get("amx_bf16"))
-    return False
+    pays = {"int8": has_int8(device), "bfloat16": has_bfloat16(device)}
+    if wanted == "bfloat16" and device.type == "cpu" and not pays[wanted]:
+        raise ConfigError(
+            "this processor has no instructions for bfloat16; set 'enhancement.precision' to "
+            "auto or float32."
+        )
+    if wanted == "int8" and not (pays[wanted] and network.holds_in_int8):
+        raise ConfigError(
+            "products of 8-bit numbers need a processor with instructions for them and a compact "
+            "network that norms channels and streams; set 'enhancement.precision' to auto."
+        )
+    if wanted != "auto":
+        return _TYPES[wanted]
+    if pays["int8"] and network.holds_in_int8:
+        return torch.int8
+    return torch.bfloat16 if pays["bfloat16"] and network.holds_in_bfloat16 else torch.float32
 
 
 @dataclass(frozen=True)

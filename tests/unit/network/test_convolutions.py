@@ -1,0 +1,122 @@
+"""Each arrangement of a convolution against PyTorch's own."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+from torch.nn import functional as F
+
+from cryosamu.device import has_int8
+from cryosamu.network.convolutions import SILU_LEAST, Direct, EightBits, in_one
+from cryosamu.network.several import FewAnswers, OneChannel
+from cryosamu.network.winograd import FourPlanes
+
+needs_int8 = pytest.mark.skipif(
+    not has_int8(torch.device("cpu")), reason="this processor multiplies no 8-bit numbers"
+)
+
+
+def convolution(inside, outside, edge=3, stride=1, *, bias=True, seed=1):
+    torch.manual_seed(seed)
+    return nn.Conv3d(inside, outside, edge, stride, padding=1, bias=bias).requires_grad_(False)
+
+
+def shown(volume, reach=1):
+    """A volume with planes of nothing before and after it, channels last in memory."""
+    padded = F.pad(volume, (0, 0, 0, 0, reach, reach))
+    return padded.contiguous(memory_format=torch.channels_last_3d)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    shape=st.tuples(st.integers(1, 11), st.integers(1, 9), st.integers(1, 9)),
+    inside=st.integers(1, 5),
+    outside=st.integers(1, 5),
+    bias=st.booleans(),
+    size=st.sampled_from([1, 2000, 10**7]),
+)
+def test_four_planes_by_six_convolutions_are_the_convolution(shape, inside, outside, bias, size):
+    wanted = convolution(inside, outside, bias=bias)
+    volume = torch.randn(1, inside, *shape)
+    form = FourPlanes(wanted)
+    form.bytes_at_once = size
+    answer = form(shown(volume))
+    torch.testing.assert_close(answer, wanted(volume), rtol=0, atol=5e-6)
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    shape=st.tuples(st.integers(1, 5), st.integers(1, 5), st.integers(1, 14)), bias=st.booleans()
+)
+def test_voxels_side_by_side_are_the_convolution(shape, bias):
+    volume = torch.randn(1, 3, *shape)
+    few = convolution(3, 2, bias=bias)
+    answer = FewAnswers(few, torch.float32)(shown(volume))
+    torch.testing.assert_close(answer, few(volume), rtol=0, atol=2e-6)
+    one = convolution(1, 3, bias=bias)
+    answer = OneChannel(one, torch.float32)(shown(volume[:, :1]))
+    torch.testing.assert_close(answer, one(volume[:, :1]), rtol=0, atol=2e-6)
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    shape=st.tuples(*[st.integers(1, 4).map(lambda half: 2 * half)] * 3),
+    biases=st.tuples(st.booleans(), st.booleans()),
+)
+def test_two_convolutions_in_one_are_both_in_turn(shape, biases):
+    """At the faces as well, where the first sees nothing beyond the volume."""
+    volume = torch.randn(1, 1, *shape)
+    first = convolution(1, 4, bias=biases[0])
+    second = nn.Conv3d(4, 5, 2, stride=2, bias=biases[1]).requires_grad_(False)
+    both = in_one(first, second).requires_grad_(False)
+    wanted = second(first(volume))
+    torch.testing.assert_close(both(volume), wanted, rtol=0, atol=2e-6)
+    for form in (OneChannel, Direct):
+        answer = form(both, torch.float32)(shown(volume))
+        torch.testing.assert_close(answer, wanted, rtol=0, atol=2e-6)
+
+
+def quantised(values, form):
+    """What `EightBits` is shown, as documented: times the scale, plus zero, rounded."""
+    numbers = values * form.scale.view(1, -1, 1, 1, 1) + form.zero
+    return (numbers + 0.5).floor()
+
+
+@needs_int8
+def test_eight_bits_are_summed_without_loss():
+    """Against the same sums of whole numbers in float64, zeros about the volume included."""
+    wanted = convolution(6, 5)
+    largest = torch.linspace(0.5, 9.0, 6)
+    form = EightBits(wanted, largest, torch.float32)
+    values = F.silu(torch.rand(1, 6, 5, 7, 9) * largest.view(1, -1, 1, 1, 1))
+    numbers = quantised(values, form)
+    planes = F.pad(numbers, (0, 0, 0, 0, 1, 1), value=form.zero).to(torch.uint8)
+    answer = form(planes.contiguous(memory_format=torch.channels_last_3d))
+
+    step = 1 / form.scale.double()
+    weight = wanted.weight.double() * step.view(1, -1, 1, 1, 1)
+    unit = weight.abs().amax((1, 2, 3, 4)) / 127
+    whole = (weight / unit.view(-1, 1, 1, 1, 1)).round()
+    sums = F.conv3d(numbers.double() - form.zero, whole, padding=1)
+    exact = sums * unit.view(1, -1, 1, 1, 1) + wanted.bias.double().view(1, -1, 1, 1, 1)
+    torch.testing.assert_close(answer.double(), exact, rtol=2e-6, atol=2e-6)
+    close = wanted(values)
+    assert (answer - close).square().mean().sqrt() < 0.02 * close.std()
+
+
+@needs_int8
+@pytest.mark.parametrize("largest", [0.0, 1e-3, 1.0, 6.9, 1e4])
+def test_no_value_is_cut_off(largest):
+    """Neither the least that SiLU can be nor the most that the norm allows leaves 0 to 255."""
+    form = EightBits(convolution(1, 1), torch.tensor([largest]), torch.float32)
+    ends = torch.tensor([SILU_LEAST, 0.0, largest]).view(1, 1, 1, 1, 3)
+    least, nothing, most = quantised(ends, form).flatten().tolist()
+    assert least >= 0
+    assert nothing == form.zero
+    assert most <= 255
+
+
+def test_the_least_of_silu():
+    values = torch.linspace(-3, 0, 300_001, dtype=torch.float64)
+    assert float(F.silu(values).min()) == pytest.approx(SILU_LEAST, abs=1e-8)
