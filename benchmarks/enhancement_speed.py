@@ -3,7 +3,8 @@
     python benchmarks/enhancement_speed.py --output benchmarks/results/enhancement_speed.json
 
 Maps of 100³, 200³ and 400³ voxels of 1 Å from file to file; the network by itself in plain
-float32, exactly by slabs and in bfloat16, in one process by turns; windows as peers place them;
+float32, and by slabs in float32, bfloat16 and int8, in one process by turns; windows as
+peers place them;
 windows instead of one pass, and their error; solvent left out.
 """
 
@@ -21,6 +22,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -102,30 +104,34 @@ def fastest(functions: dict[str, Callable[[], Any]], turns: int) -> dict[str, di
 
 @torch.inference_mode()
 def network_alone(edge: int, turns: int) -> dict[str, Any]:
-    """Compare plain float32, exact slabs and bfloat16, and windows as peers place them."""
+    """Compare plain float32 with slabs in each kind of number, and windows as peers place them."""
     plain, _ = load_checkpoint(released_checkpoint())
     plain.eval()
-    exact = copy.deepcopy(plain).for_inference()
-    close = copy.deepcopy(plain).for_inference(torch.bfloat16)
+    kinds = {
+        f"slabs {name}": copy.deepcopy(plain).for_inference(dtype)
+        for name, dtype in (
+            ("float32", torch.float32), ("bfloat16", torch.bfloat16), ("int8", torch.int8),
+        )
+    }  # fmt: skip
     data = torch.from_numpy(np.clip(synthetic(edge, edge / 3) / 45, 0, 1))[None, None]
-    whole, first, second = plain(data), exact(data), close(data)
+    whole = plain(data)
+    answers = {name: made(data) - whole for name, made in kinds.items()}
     small = {box: data[..., :box, :box, :box].contiguous() for box in (48, 64)}
+    fast = kinds["slabs int8"]
     times = fastest(
         {
             "plain float32": lambda: plain(data),
-            "slabs float32": lambda: exact(data),
-            "slabs bfloat16": lambda: close(data),
-            "window of 48 bfloat16": lambda: close(small[48]),
-            "window of 64 bfloat16": lambda: close(small[64]),
+            **{name: partial(made, data) for name, made in kinds.items()},
+            **{f"window of {box} int8": partial(fast, one) for box, one in small.items()},
         },
         turns,
     )
     base = times["plain float32"]["cpu_seconds"]
-    a_voxel = times["slabs bfloat16"]["cpu_seconds"] / edge**3
+    a_voxel = times["slabs int8"]["cpu_seconds"] / edge**3
     peers = {}
     for name, (box, stride) in TILINGS.items():
         passes = (box / stride) ** 3
-        window = times[f"window of {box} bfloat16"]["cpu_seconds"] / box**3
+        window = times[f"window of {box} int8"]["cpu_seconds"] / box**3
         peers[name] = {
             "passes_a_voxel": round(passes, 2),
             "cpu_seconds_a_million_voxels": round(passes * window * 1e6, 3),
@@ -134,13 +140,15 @@ def network_alone(edge: int, turns: int) -> dict[str, Any]:
     return {
         "edge": edge,
         "seconds": times,
-        "ratio": {
-            name: round(base / times[name]["cpu_seconds"], 2)
-            for name in ("slabs float32", "slabs bfloat16")
+        "against_plain_float32": {
+            name: {
+                "times_faster": round(base / times[name]["cpu_seconds"], 2),
+                "largest_difference": float(off.abs().max()),
+                "rms_over_std": float(off.square().mean().sqrt() / whole.std()),
+                "correlation": float(np.corrcoef((whole + off).flatten(), whole.flatten())[0, 1]),
+            }
+            for name, off in answers.items()
         },
-        "float32_largest_difference": float((first - whole).abs().max()),
-        "bfloat16_correlation": float(np.corrcoef(second.flatten(), whole.flatten())[0, 1]),
-        "bfloat16_rms_over_std": float((second - whole).square().mean().sqrt() / whole.std()),
         "peers": peers,
     }
 
@@ -195,14 +203,18 @@ def run_task(task: dict[str, Any]) -> dict[str, Any]:
 
 def measured(edges: list[int], threads: int, device: str) -> dict[str, Any]:
     """Return all results."""
-    network = child({"what": "network", "edge": 96, "turns": 5}, threads)
+    fast = "int8" if device == "cpu" else "bfloat16"
+    networks = {
+        edge: child({"what": "network", "edge": edge, "turns": turns}, threads)
+        for edge, turns in ((96, 5), (192, 2))
+    }
     cut = {
         "margin 8": {"margin": 8, "window": 96},
         "margin 16": {"margin": 16, "window": 96},
         "margin 24": {"margin": 24, "window": 96},
     }
     result: dict[str, Any] = {
-        "network": network,
+        "network": networks,
         "tiles": child({"what": "tiles", "edge": 120, "limits": cut}, threads),
         "maps": {},
     }
@@ -211,7 +223,7 @@ def measured(edges: list[int], threads: int, device: str) -> dict[str, Any]:
             source = Path(folder) / f"{edge}.mrc"
             write_map(source, Volume(synthetic(edge, edge / 4), (1.0, 1.0, 1.0)), "synthetic")
             cases: dict[str, dict[str, Any]] = {
-                "bfloat16, all": {"precision": "bfloat16", "skip_solvent": False},
+                f"{fast}, all": {"precision": fast, "skip_solvent": False},
                 "float32, all": {"precision": "float32", "skip_solvent": False},
                 "as by default": {},
             }
@@ -225,8 +237,8 @@ def measured(edges: list[int], threads: int, device: str) -> dict[str, Any]:
         coarse = Path(folder) / "coarse.mrc"
         write_map(coarse, Volume(synthetic(148, 37), (1.35, 1.35, 1.35)), "synthetic")
         task = {"what": "map", "source": str(coarse), "target": str(Path(folder) / "made.mrc")}
-        settings = {"device": device, "precision": "bfloat16", "skip_solvent": False}
-        result["maps"]["148 of 1.35 Å: bfloat16, all"] = child(
+        settings = {"device": device, "precision": fast, "skip_solvent": False}
+        result["maps"][f"148 of 1.35 Å: {fast}, all"] = child(
             {**task, "settings": settings}, threads
         )
     return result
