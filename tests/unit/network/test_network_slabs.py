@@ -7,8 +7,8 @@ import pytest
 import torch
 from compact_variants import FORMS, WIDTH, random_network
 
-from cryosamu.device import has_int8
-from cryosamu.network import several, slabs
+from cryosamu.device import has_bfloat16, has_int8
+from cryosamu.network import several, slabs, streamed
 
 BY_WHOLE_GRIDS = ("blocks", "folded", "smooth", "folded-gated")
 """Forms that do not stream."""
@@ -57,8 +57,13 @@ def test_bfloat16_stays_close(form):
     not has_int8(torch.device("cpu")), reason="this processor multiplies no 8-bit numbers"
 )
 @pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("bfloat16", [True, False])
 @torch.no_grad()
-def test_eight_bits_stay_close(form):
+def test_eight_bits_stay_close(form, bfloat16, monkeypatch):
+    """Voxels are held in bfloat16 between the products, or in float32 where there is no other."""
+    if bfloat16 and not has_bfloat16(torch.device("cpu")):
+        pytest.skip("this processor has no instructions for bfloat16")
+    monkeypatch.setattr(streamed, "has_bfloat16", lambda _: bfloat16)
     torch.manual_seed(4)
     density = torch.rand(1, 1, 24, 24, 24)
     network = random_network(form, (1, 2, 4))
