@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cryosamu.errors import MapError
+from cryosamu.volume import quantiles
 from cryosamu.volume.volume import FloatArray, Volume
 
 
@@ -27,12 +28,15 @@ def normalise(volume: Volume, percentile: float = 99.999) -> Normalised:
         When the map is constant or has no positive voxel.
     """
     require_contrast(volume)
-    data = volume.data
-    positive = data[data > 0]
-    if positive.size == 0:
+    if not any((plane > 0).any() for plane in volume.data):
         raise MapError("the map has no positive voxel; is its contrast inverted?")
-    scale = float(np.percentile(positive, percentile))
-    return Normalised(np.clip(data / np.float32(scale), 0, 1), scale)
+    scale = quantiles.percentile(volume.data, percentile, above=0)
+    data = np.empty_like(volume.data)
+    # Plane by plane: the second step then finds in cache what the first left.
+    for plane, scaled in zip(volume.data, data, strict=True):
+        np.divide(plane, np.float32(scale), out=scaled)
+        np.clip(scaled, 0, 1, out=scaled)
+    return Normalised(data, scale)
 
 
 def require_contrast(volume: Volume) -> None:
@@ -43,5 +47,6 @@ def require_contrast(volume: Volume) -> None:
     MapError
         When all voxels have one value.
     """
-    if volume.data.min() == volume.data.max():
+    first = volume.data[0, 0, 0]
+    if all((plane == first).all() for plane in volume.data):
         raise MapError("the map is constant: there is no density to work on.")

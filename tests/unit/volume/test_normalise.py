@@ -39,3 +39,11 @@ def test_the_unit_of_the_map_does_not_matter(unit):
 def test_a_map_without_density_is_refused(values, sentence):
     with pytest.raises(MapError, match=sentence):
         normalise(volume_of(values))
+
+
+def test_large_maps_are_scaled_to_the_bit_as_by_sorting_them():
+    data = np.random.default_rng(1).normal(size=(20, 300, 300)).astype(np.float32)
+    found = normalise(Volume(data, (1.0, 1.0, 1.0)))
+    scale = float(np.percentile(data[data > 0], 99.999))
+    assert found.scale == scale
+    np.testing.assert_array_equal(found.data, np.clip(data / np.float32(scale), 0, 1))
