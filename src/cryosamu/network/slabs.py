@@ -73,7 +73,7 @@ def convolved(
     filled = reach
     for slab in sequence:
         _, channels, planes, *plane = slab.shape
-        needed = 2 * reach + step + planes
+        needed = 3 * reach + step + planes
         if waiting is None or waiting.shape[2] < needed:
             before = waiting
             waiting = empty(slab, convolution.dtype, channels, needed, *plane)

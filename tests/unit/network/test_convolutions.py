@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from cryosamu.device import has_int8
 from cryosamu.network.convolutions import SILU_LEAST, Direct, EightBits, in_one
 from cryosamu.network.several import FewAnswers, OneChannel
+from cryosamu.network.slabs import convolved, copied
 from cryosamu.network.winograd import FourPlanes
 
 needs_int8 = pytest.mark.skipif(
@@ -75,6 +76,24 @@ def test_two_convolutions_in_one_are_both_in_turn(shape, biases):
     for form in (OneChannel, Direct):
         answer = form(both, torch.float32)(shown(volume))
         torch.testing.assert_close(answer, wanted, rtol=0, atol=2e-6)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    planes=st.lists(st.integers(1, 7), min_size=1, max_size=5),
+    dilation=st.integers(1, 9),
+    fewer=st.booleans(),
+)
+def test_slabs_that_follow_each_other_are_one_volume(planes, dilation, fewer):
+    """Of any thickness, thinner than what the convolution sees of it as well."""
+    torch.manual_seed(2)
+    wanted = nn.Conv3d(3, 4, 3, padding=dilation, dilation=dilation).requires_grad_(False)
+    fewer &= dilation == 1
+    form = FourPlanes(wanted) if fewer else Direct(wanted, torch.float32)
+    volume = torch.randn(1, 3, sum(planes), 4, 5).contiguous(memory_format=torch.channels_last_3d)
+    slabs = torch.split(volume, planes, dim=2)
+    answer = torch.cat(list(convolved(slabs, form, copied)), dim=2)
+    torch.testing.assert_close(answer, wanted(volume), rtol=0, atol=5e-6)
 
 
 def quantised(values, form):
