@@ -6,17 +6,20 @@ import os
 import shutil
 import signal
 import subprocess
+import threading
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 
 from cryosamu.errors import CryosamuError
 
 _VERSION_SECONDS = 60
 _LAST_LINES = 3
 _KILLED = {signal.SIGKILL, signal.SIGTERM}
+_REQUESTS_TO_END = (signal.SIGTERM, signal.SIGHUP)
 
 
 class KilledError(CryosamuError):
@@ -71,7 +74,7 @@ def version_of(arguments: Sequence[str]) -> str:
 def run_program(arguments: Sequence[str], folder: Path, log: Path) -> Usage:
     """Run a program in a folder, what it prints into `log`, and measure it.
 
-    On an interrupt the program and all that it started are ended.
+    On an interrupt (SIGINT, SIGTERM, SIGHUP) the program and all that it started are ended.
 
     Raises
     ------
@@ -82,7 +85,7 @@ def run_program(arguments: Sequence[str], folder: Path, log: Path) -> Usage:
         told.
     """
     began = time.perf_counter()
-    with log.open("wb") as handle:
+    with log.open("wb") as handle, _requests_to_end_raised():
         try:
             process = subprocess.Popen(
                 arguments,
@@ -115,3 +118,36 @@ def run_program(arguments: Sequence[str], folder: Path, log: Path) -> Usage:
             f"{Path(arguments[0]).name} ended with status {process.returncode} ({said}); see {log}."
         )
     return Usage(time.perf_counter() - began, usage.ru_maxrss / 1024)
+
+
+class _AskedToEnd(BaseException):
+    """Raised where this process is asked to end by a signal that nobody else heeds."""
+
+
+@contextmanager
+def _requests_to_end_raised() -> Iterator[None]:
+    """Clean up before this process ends by SIGTERM or SIGHUP; then it ends by that signal.
+
+    Where somebody handles or ignores them already (`cryosamu` itself raises, `nohup` ignores), and
+    beside the main thread, nothing is changed.
+    """
+    heard: list[int] = []
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        # A second one must not break off the cleaning up.
+        for one in ours:
+            signal.signal(one, signal.SIG_IGN)
+        heard.append(number)
+        raise _AskedToEnd
+
+    in_main = threading.current_thread() is threading.main_thread()
+    ours = [one for one in _REQUESTS_TO_END if in_main and signal.getsignal(one) is signal.SIG_DFL]
+    for one in ours:
+        signal.signal(one, stop)
+    try:
+        yield
+    finally:
+        for one in ours:
+            signal.signal(one, signal.SIG_DFL)
+        if heard:
+            signal.raise_signal(heard[0])

@@ -191,7 +191,24 @@ def test_no_shell_reads_the_arguments(tmp_path):
     assert not (tmp_path / "b").exists()
 
 
-def test_an_interrupt_ends_the_program_and_what_it_started(tmp_path):
+BY_ITSELF = """
+from pathlib import Path
+from cryosamu.evaluation.programs import run_program
+run_program([{program!r}], Path({folder!r}), Path({folder!r}, "log"))
+"""
+AS_A_COMMAND = """
+import sys
+from cryosamu.cli import main
+from cryosamu.evaluation.methods import making
+making.make_method = lambda *_: making.run_program([{program!r}], *map(making.Path, {places!r}))
+sys.argv = ["cryosamu", *"evaluate method cryoten a.mrc --resolution 5 -o a.mrc".split()]
+main.main()
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(("script", "command"), [(BY_ITSELF, False), (AS_A_COMMAND, True)])
+def test_an_interrupt_ends_the_program_and_what_it_started(tmp_path, script, command, number):
     child = """
 import os, pathlib, subprocess, sys, time
 subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
@@ -200,19 +217,16 @@ pathlib.Path("writing").rename("group")
 time.sleep(60)
 """
     path = program(tmp_path, "slow", child)
-    code = f"""
-from pathlib import Path
-from cryosamu.evaluation.programs import run_program
-run_program([{str(path)!r}], Path({str(tmp_path)!r}), Path({str(tmp_path / "log")!r}))
-"""
+    places = (str(tmp_path), str(tmp_path / "log"))
+    code = script.format(program=str(path), folder=str(tmp_path), places=places)
     process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 30
     while not (tmp_path / "group").exists() and time.monotonic() < deadline:
         time.sleep(0.05)
     group = (tmp_path / "group").read_text()
     assert len(alive_in(group)) == 2
-    process.send_signal(signal.SIGINT)
-    assert process.wait(20) != 0
+    process.send_signal(number)
+    assert process.wait(20) == (128 + number if command else -number)
     assert alive_in(group) == []
 
 
