@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
 
 from cryosamu.errors import CryosamuError
 from cryosamu.files import require_checksum
@@ -56,6 +61,9 @@ class Pair:
         return require_checksum(self.deposited_model, self.deposited_sha256, "model")
 
 
+_PAIRS = TypeAdapter(Pair)
+
+
 def write_pairs(folder: Path, pairs: Iterable[Pair], shards: int) -> None:
     """Write FOLDER/SHARD.jsonl for every shard; empty ones too."""
     write_work(folder, (asdict(pair) for pair in pairs), shards)
@@ -67,13 +75,34 @@ def read_pairs(path: Path) -> list[Pair]:
     Raises
     ------
     CryosamuError
-        When the file is no work list of pairs, or names one pair twice.
+        When the file is no work list of pairs, a value is of a wrong type, no resolution is
+        positive, or one pair is named twice.
     """
     names = [field.name for field in fields(Pair)]
     members = read_work(path, names)
+    pairs = [
+        _pair({name: member[name] for name in names}, f"{path} line {number}")
+        for number, member in enumerate(members, 1)
+    ]
     seen: set[str] = set()
-    for member in members:
-        if member["emdb_id"] in seen:
-            raise CryosamuError(f"{path}: names {member['emdb_id']} twice; make the list anew.")
-        seen.add(member["emdb_id"])
-    return [Pair(**{name: member[name] for name in names}) for member in members]
+    for pair in pairs:
+        if pair.emdb_id in seen:
+            raise CryosamuError(f"{path}: names {pair.emdb_id} twice; make the list anew.")
+        seen.add(pair.emdb_id)
+    return pairs
+
+
+def _pair(values: dict[str, Any], place: str) -> Pair:
+    try:
+        pair = _PAIRS.validate_json(json.dumps(values), strict=True)
+    except ValidationError as error:
+        (name, *_), wrong = error.errors()[0]["loc"], error.errors()[0]["input"]
+        raise CryosamuError(
+            f"{place}: {name} is {wrong!r}, which is no value of its type; make the list anew."
+        ) from None
+    # json.loads takes NaN for a number.
+    if not 0 < pair.resolution < math.inf:
+        raise CryosamuError(
+            f"{place}: a resolution of {pair.resolution:g} Å is none; make the list anew."
+        )
+    return pair

@@ -86,6 +86,36 @@ def test_a_wrong_configuration_stops_snakemake_with_the_sentence(
     assert not (tmp_path / "results").exists()
 
 
+DAMAGED = {
+    "results/fetch/models/00.parquet": "is damaged, or no table of fetches; delete it",
+    "results/fetch/asked_again.json": "is damaged; delete it, and all counts begin anew",
+}
+
+
+@pytest.mark.parametrize("name", DAMAGED)
+@pytest.mark.parametrize("content", [b"", b"PAR1 but no more \xff PAR1", b"[1, 2]"])
+def test_a_damaged_record_of_fetches_is_one_sentence(
+    tmp_path: Path, name: str, content: bytes
+) -> None:
+    (tmp_path / name).parent.mkdir(parents=True)
+    (tmp_path / name).write_bytes(content)
+    (tmp_path / "overlay.yaml").write_text("shards: {pairs: 11, candidates: 11}\n")
+    run = subprocess.run(
+        [
+            *(sys.executable, "-m", "snakemake", "--dry-run", "--cores", "1"),
+            *("--snakefile", str(REPOSITORY / "Snakefile"), "--directory", str(tmp_path)),
+            *("--configfile", str(tmp_path / "overlay.yaml")),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    said = run.stdout + run.stderr
+    assert run.returncode != 0
+    assert f"{name}: {DAMAGED[name]}" in said
+    assert "Traceback" not in said
+
+
 def test_the_door_for_the_workflow_catalogue_has_a_default_target(tmp_path: Path) -> None:
     run = subprocess.run(
         [

@@ -9,15 +9,28 @@ def refused():
     """The shards of models and of maps with a refusal in what was fetched last."""
     for name in expand("{kind}/{shard}", kind=("models", "maps"), shard=CANDIDATES):
         path = Path(f"results/fetch/{name}.parquet")
-        if path.is_file():
-            statuses = parquet.read_table(path, columns=["status"])["status"]
-            if "failed" in statuses.to_pylist():
-                yield name
+        if not path.is_file():
+            continue
+        try:
+            statuses = parquet.read_table(path, columns=["status"])["status"].to_pylist()
+        except (OSError, ValueError, KeyError):
+            raise WorkflowError(
+                f"{path}: is damaged, or no table of fetches; delete it and make it anew by "
+                f"--forcerun {path}."
+            ) from None
+        if "failed" in statuses:
+            yield name
 
 
 def read_retries():
     path = Path(RETRIES_FILE)
-    return Counter(json.loads(path.read_text()) if path.is_file() else {})
+    try:
+        counts = json.loads(path.read_text()) if path.is_file() else {}
+        if all(isinstance(count, int) for count in counts.values()):
+            return Counter(counts)
+    except (OSError, ValueError, AttributeError):
+        pass
+    raise WorkflowError(f"{path}: is damaged; delete it, and all counts begin anew.")
 
 
 RETRIES = read_retries()
