@@ -35,7 +35,8 @@ def blob_in_noise(shape=(72, 72, 72), centre=(30, 36, 36), noise=1.0, height=30.
 
 
 def weights_of(solvent):
-    return solvent.plane_weights(slice(0, solvent.shape[0]))
+    whole = tuple(slice(0, length) for length in solvent.shape)
+    return np.array([plane.copy() for plane in solvent.planes(whole)])
 
 
 def test_a_particle_in_noise_is_kept_and_its_surroundings_too():

@@ -81,8 +81,8 @@ class Passes:
         """
         wanted: NDArray[np.bool_] | None = None
         if self.solvent is not None:
-            z, y, x = self.box = self.solvent.box(self.settings.margin, self.network.stride)
-            wanted = self.solvent.plane_weights(z)[:, y, x] > 0
+            self.box = self.solvent.box(self.settings.margin, self.network.stride)
+            wanted = self.solvent.counting(self.box)
         seen = data[self.box]
         turns = rotations(self.settings.averaging)
         free = allowed_memory(self.settings, self.devices[0])

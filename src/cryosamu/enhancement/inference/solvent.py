@@ -9,14 +9,23 @@ single voxels or in means over 4 Å, is kept with 8 Å around it.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from scipy.ndimage import binary_erosion, distance_transform_edt
-from torch.nn import functional as F
 
+from cryosamu.enhancement.inference.blocks import (
+    Box,
+    all_round,
+    between_centres,
+    block_statistics,
+    reached,
+    squared_distances,
+    voxels_in,
+)
+from cryosamu.volume.quantiles import median, percentile
 from cryosamu.volume.volume import FloatArray, Volume
 
 BLOCK = 4
@@ -71,7 +80,7 @@ class Solvent:
         """Share of the blocks that count at all."""
         return float((self.weights > 0).mean())
 
-    def box(self, margin: int, stride: int) -> tuple[slice, slice, slice]:
+    def box(self, margin: int, stride: int) -> Box:
         """Return what has to be computed: what counts, with a margin.
 
         Both faces lie whole strides from the volume's own, so that a network sees the lattice that
@@ -88,25 +97,13 @@ class Solvent:
         z, y, x = slices
         return z, y, x
 
-    def plane_weights(self, planes: slice) -> FloatArray:
-        """Return the weights of some planes of the working grid, float32 [z, ny, nx]."""
-        z, y, x = (
-            _interpolation(length, blocks)
-            for length, blocks in zip(self.shape, self.weights.shape, strict=True)
-        )
-        across: FloatArray = np.tensordot(z[planes], self.weights, axes=1)
-        return np.asarray((y @ across) @ x.T, np.float32)
+    def planes(self, box: Box) -> Iterator[FloatArray]:
+        """Yield the weights of a box's voxels, a plane float32 [y, x] at a time, to be used up."""
+        return between_centres(self.weights, BLOCK, box)
 
-
-def _interpolation(length: int, blocks: int) -> FloatArray:
-    """Return the [length, blocks] matrix of linear interpolation between block centres."""
-    place = np.clip((np.arange(length) + 0.5) / BLOCK - 0.5, 0, blocks - 1)
-    first = np.minimum(place.astype(int), max(blocks - 2, 0))
-    matrix = np.zeros((length, blocks), np.float32)
-    matrix[np.arange(length), first] = 1 - (place - first)
-    if blocks > 1:
-        matrix[np.arange(length), first + 1] = place - first
-    return matrix
+    def counting(self, box: Box) -> NDArray[np.bool_]:
+        """Return which of a box's voxels count at all, bool [z, y, x]."""
+        return reached(self.weights, BLOCK, box)
 
 
 def find_solvent(volume: Volume, shape: tuple[int, int, int]) -> Solvent | None:
@@ -120,7 +117,7 @@ def find_solvent(volume: Volume, shape: tuple[int, int, int]) -> Solvent | None:
         (nz, ny, nx) of the working grid in the same box.
     """
     background = _background(volume)
-    highest, lowest, means = _blocks_of(volume)
+    highest, lowest, means = block_statistics(volume.data, _block_edges(volume))
     live = (highest != background) | (lowest != background)
     noise = _noise(volume, means, live, background)
     source, level = "constant", background
@@ -136,7 +133,7 @@ def find_solvent(volume: Volume, shape: tuple[int, int, int]) -> Solvent | None:
 
 def solvent_outside(mask: Volume, volume: Volume, shape: tuple[int, int, int]) -> Solvent | None:
     """Return what lies outside a mask on the map's own grid; None where nothing does."""
-    highest, _, _ = _blocks_of(mask)
+    highest, _, _ = block_statistics(mask.data, _block_edges(mask))
     outside = volume.data[mask.data < INSIDE_MASK]
     level = float(np.median(outside)) if outside.size else 0.0
     return _around(highest >= INSIDE_MASK, shape, "mask", level)
@@ -153,10 +150,12 @@ def _around(
         np.minimum((np.arange(count) + 0.5) / count * own, own - 1).astype(int)
         for count, own in zip(counts, occupied.shape, strict=True)
     ]
-    distance = BLOCK * distance_transform_edt(~occupied[np.ix_(*places)])
     # Between block centres weights are interpolated: a block more, for what lies at its far face.
     reach = SURROUNDINGS + BLOCK + RAMP
-    weights = np.clip((reach - distance) / RAMP, 0, 1).astype(np.float32)
+    most = math.ceil(reach / BLOCK)
+    distances = BLOCK * np.sqrt(np.arange(most**2 + 1))
+    falling = np.clip((reach - distances) / RAMP, 0, 1).astype(np.float32)
+    weights = falling[squared_distances(occupied[np.ix_(*places)], most)]
     return None if (weights == 1).all() else Solvent(weights, shape, source, level)
 
 
@@ -176,16 +175,6 @@ def _block_edges(volume: Volume) -> tuple[int, int, int]:
     return z, y, x
 
 
-def _blocks_of(volume: Volume) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return the highest and lowest voxel and the mean of each block."""
-    edges = _block_edges(volume)
-    data = torch.from_numpy(np.require(volume.data, requirements=("C", "W")))[None, None]
-    highest = F.max_pool3d(data, edges, ceil_mode=True)[0, 0].numpy()
-    lowest = -F.max_pool3d(-data, edges, ceil_mode=True)[0, 0].numpy()
-    means = F.avg_pool3d(data, edges, ceil_mode=True, count_include_pad=False)[0, 0].numpy()
-    return highest, lowest, means
-
-
 def _noise(
     volume: Volume, means: FloatArray, live: NDArray[np.bool_], background: float
 ) -> tuple[float, float, float] | None:
@@ -193,47 +182,43 @@ def _noise(
     outer = _outermost(live)
     if outer is None:
         return None
-    z, y, x = _block_edges(volume)
-    corner = np.argwhere(outer) * (z, y, x)
-    inside = np.indices((z, y, x)).reshape(3, -1).T
-    places = (corner[:, None] + inside).reshape(-1, 3)
-    places = places[(places < volume.shape).all(axis=1)]
-    values = volume.data[tuple(places.T)].astype(np.float64)
-    values = values[values != background]
+    edges = _block_edges(volume)
+    values = voxels_in(volume.data, outer, edges)
+    if (values == background).any():
+        values = values[values != background]
     middle, sigma = _robust(values)
-    peak = float(np.percentile(volume.data[:: max(z // 2, 1)], 99.9))
+    peak = percentile(volume.data[:: max(edges[0] // 2, 1)], 99.9)
     if (
         sigma == 0
-        or abs(values.mean() - middle) > _MOST_ASYMMETRY * sigma
-        or (values > middle + VOXEL_SIGMAS * sigma).mean() > _MOST_OUTLIERS
+        or abs(values.mean(dtype=np.float64) - middle) > _MOST_ASYMMETRY * sigma
+        or (values > np.float64(middle + VOXEL_SIGMAS * sigma)).mean() > _MOST_OUTLIERS
         or peak < middle + _LEAST_CONTRAST * sigma
     ):
         return None
-    _, of_means = _robust(means[outer].astype(np.float64))
+    _, of_means = _robust(means[outer])
     return middle, sigma, of_means
 
 
 def _outermost(live: NDArray[np.bool_]) -> NDArray[np.bool_] | None:
     """Return the quarter farthest from the box's middle of the blocks that are live all through."""
-    live = binary_erosion(live, np.ones((3, 3, 3), bool), border_value=1)
+    live = all_round(live)
     radius = np.zeros(live.shape)
     for axis, length in enumerate(live.shape):
         line = (np.arange(length) + 0.5) / length - 0.5
         radius += np.expand_dims(line**2, [other for other in range(3) if other != axis])
     if live.sum() * _OUTER_SHARE < _LEAST_OUTER_BLOCKS:
         return None
-    outer: NDArray[np.bool_] = live & (radius >= np.quantile(radius[live], 1 - _OUTER_SHARE))
+    outer: NDArray[np.bool_] = live & (radius >= percentile(radius[live], 100 - 100 * _OUTER_SHARE))
     return outer
 
 
-def _robust(values: NDArray[np.float64]) -> tuple[float, float]:
-    middle = float(np.median(values))
-    return middle, 1.4826 * float(np.median(np.abs(values - middle)))
+def _robust(values: FloatArray) -> tuple[float, float]:
+    """Return median and sigma, both in double precision."""
+    middle = np.float64(median(values))
+    return float(middle), 1.4826 * median(values, lambda piece: np.abs(piece - middle))
 
 
-def blended(
-    answer: FloatArray, box: tuple[slice, slice, slice], solvent: Solvent, empty: float
-) -> FloatArray:
+def blended(answer: FloatArray, box: Box, solvent: Solvent, empty: float) -> FloatArray:
     """Return a volume with the answer where it counts and `empty` elsewhere, no step between.
 
     Parameters
@@ -241,12 +226,13 @@ def blended(
     answer
         float32 in the box's shape; changed in place.
     """
-    result = np.full(solvent.shape, empty, np.float32)
+    level = np.float32(empty)
+    result = np.empty(solvent.shape, np.float32)
     z, y, x = box
-    for first in range(0, len(answer), 16):
-        part = answer[first : first + 16]
-        planes = slice(z.start + first, z.start + first + len(part))
-        part -= np.float32(empty)
-        part *= solvent.plane_weights(planes)[:, y, x]
-        result[planes, y, x] += part
+    result[: z.start] = result[z.stop :] = level
+    for plane, part, weights in zip(result[z], answer, solvent.planes(box), strict=True):
+        part -= level
+        part *= weights
+        plane[:] = level
+        plane[y, x] += part
     return result
