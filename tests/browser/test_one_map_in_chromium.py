@@ -18,7 +18,7 @@ def report_file(tmp_path_factory):
     made = given.with_data(3 * blob**2)
     record = {
         "control": None, "half_maps": None, "structure_tokens": 0, "confidence": None,
-        "keeping": None, "low_pass": None, "symmetry": None, "device": "cpu",
+        "keeping": None, "mass": None, "low_pass": None, "symmetry": None, "device": "cpu",
         "windows": {"count": 1, "shape": [30, 30, 30]}, "seconds": {"network": 1.0},
     }  # fmt: skip
     enhanced = SimpleNamespace(

@@ -90,7 +90,7 @@ def enhance(
         typer.Option(help="auto, cpu, cuda:N or mps; the configured one where left out."),
     ] = None,
     exact: Annotated[
-        bool, typer.Option("--exact", help="Arithmetic in float32 even where bfloat16 is faster.")
+        bool, typer.Option("--exact", help="In float32 even where other numbers are faster.")
     ] = False,
     averaging: Annotated[
         Rotations | None,
@@ -107,6 +107,12 @@ def enhance(
     contour: Annotated[
         float | None,
         typer.Option(help="Contour level recommended for MAP: surfaces are drawn to match it."),
+    ] = None,
+    mass: Annotated[
+        float | None,
+        typer.Option(
+            metavar="KDA", help="Mass of the particle, kDa: tells a voxel size that is wrong."
+        ),
     ] = None,
     low_pass: Annotated[
         float | None, typer.Option(help="Drop what is finer than this from the output, Å.")
@@ -202,6 +208,7 @@ def enhance(
         check_halves=check_halves,
         resolution=resolution,
         contour=contour,
+        mass=mass,
         symmetry=symmetry,
         low_pass=low_pass,
         checkpoint=checkpoint,

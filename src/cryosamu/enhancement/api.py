@@ -18,6 +18,12 @@ from cryosamu.enhancement.checks.detail_checks import local_resolution, unfilter
 from cryosamu.enhancement.checks.feasible import check_map, check_numbers
 from cryosamu.enhancement.checks.fit import check_fit
 from cryosamu.enhancement.checks.input_checks import Finding, check_input
+from cryosamu.enhancement.checks.mass_checks import (
+    Mass,
+    finer_than_voxels,
+    mass_of,
+    voxel_size_by_mass,
+)
 from cryosamu.enhancement.conditions import Control
 from cryosamu.enhancement.finishing import finished, symmetry_of
 from cryosamu.enhancement.network_pass import NetworkPass
@@ -98,6 +104,7 @@ def enhance(
     mask: Map | None = None,
     resolution: float | None = None,
     contour: float | None = None,
+    mass: float | None = None,
     symmetry: str | None = None,
     low_pass: float | None = None,
     keep: bool = True,
@@ -130,6 +137,8 @@ def enhance(
         be told it is.
     contour
         Level recommended for the map, in its units: surfaces of the enhanced map are matched to it.
+    mass
+        Of the particle in the map, kDa: a voxel size that makes it too light or too heavy is told.
     symmetry
         A point group that the map has, such as C4; the enhanced map is then given it exactly.
     low_pass
@@ -162,12 +171,13 @@ def enhance(
     CryosamuError
         When something that is given cannot be used, in one sentence.
     """
-    check_numbers(resolution, low_pass, contour)
+    check_numbers(resolution, low_pass, contour, mass)
     clock = _Clock()
     sources = read_sources(volume, structure, half_maps, mask, resolution, force)
     check_map(sources.volume, sources.map_name, contour, confidence, resolution)
     group = symmetry_of(sources, symmetry)
-    findings = _findings(sources, resolution, force)
+    weighed = mass_of(sources.volume, contour, mass)
+    findings = _findings(sources, resolution, force, weighed)
     checkpoint = checkpoint or released_checkpoint()
     seen = [*sources.notes, *(finding.sentence for finding in findings)]
     through = NetworkPass(
@@ -211,6 +221,7 @@ def enhance(
             "input": {finding.kind: finding.value for finding in findings},
             "resolution": resolution,
             "contour": contour,
+            "mass": weighed.record() if weighed else None,
             "control": control,
             "low_pass": low_pass,
             **done,
@@ -254,11 +265,21 @@ def _numbered(announce: Callable[[str], None] | None, passes: int) -> Callable[[
     return told
 
 
-def _findings(sources: Sources, resolution: float | None, force: bool) -> list[Finding]:
+def _findings(
+    sources: Sources, resolution: float | None, force: bool, mass: Mass | None
+) -> list[Finding]:
     """Return what is out of the ordinary; a model that does not fit is refused."""
     structure = sources.structure
     atoms = None if structure is None else heavy_atoms(structure)
-    found: list[Finding | None] = [*check_input(sources.volume, resolution, atoms)]
+    ordinary = check_input(sources.volume, resolution, atoms)
+    found: list[Finding | None] = []
+    if resolution is not None:
+        found.append(finer_than_voxels(sources.volume, resolution))
+    # Of an inverted map it is the solvent that was weighed.
+    if mass is not None and all(finding.kind != "contrast" for finding in ordinary):
+        found.append(voxel_size_by_mass(sources.volume, mass))
+    # A model's word on the voxel size is the most exact, and stands in the record over the others.
+    found += ordinary
     if resolution is not None:
         found.append(unfiltered(sources.volume, resolution))
     if sources.halves is not None:

@@ -38,10 +38,11 @@ _STEPS = 32
 _LOW, _MIDDLE, _HIGH = (0.70, 0.09, 0.17), (0.95, 0.95, 0.95), (0.13, 0.40, 0.67)
 
 _LOOKED_FOR = (
-    "Looked for: inverted contrast, a mask or a box cut out, a hollow particle; with the reported "
-    "resolution also whether it is one the network was made for, a box too small, over-sharpening "
-    "and noise that nobody filtered; with half maps the local resolution; with a model also a "
-    "wrong voxel size and a model that does not fit."
+    "Looked for: inverted contrast, a mask or a box cut out, a hollow particle, a mass that no "
+    "particle has; with the reported resolution also whether it is one the network was made for "
+    "and the voxels can hold, a box too small, over-sharpening and noise that nobody filtered; "
+    "with half maps the local resolution; with the particle's mass or a model also a wrong voxel "
+    "size; with a model whether it fits."
 )
 
 
@@ -74,6 +75,7 @@ def map_page(enhanced: Enhanced, inputs: Mapping[str, Path], checksums: Mapping[
         confidence=_facts(record["confidence"]),
         kept=_facts(record["keeping"]),
         halves=_facts(record["half_maps"]),
+        mass=_facts(record["mass"]),
         white=f"{WHITE_PERCENTILE:g}",
         how=_how(enhanced, inputs),
         files=[(path.name, checksums[role]) for role, path in inputs.items()],

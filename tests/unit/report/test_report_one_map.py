@@ -49,6 +49,7 @@ def enhanced_map(files, with_model=True, **changes):
             "share_of_density_above_half": 0.4, "meaning": "What it means.", "notes": ["A note."],
         },
         "keeping": {"sentence": "3 % was kept.", "share_of_density": 0.03},
+        "mass": {"seen_kda": 812.345, "at_contour_kda": None, "told_kda": 800.0},
         "low_pass": None, "symmetry": None, "device": "cpu",
         "windows": {"count": 1, "shape": [28, 28, 44]}, "seconds": {"network": 1.25},
     }  # fmt: skip
@@ -69,6 +70,7 @@ def test_the_page_says_what_to_believe_and_shows_the_map(files, with_model):
     for words in (
         "40% of the density has a confidence above one half. What it means.", "A note.",
         "3 % was kept.", "What is finer than 5 Å", "The map is masked.", "Trained on one map.",
+        "seen kda", "812.3",
         "No half maps were given", "network 1.2",
     ):  # fmt: skip
         assert words in text

@@ -43,7 +43,8 @@ def unfiltered(volume: Volume, resolution: float) -> Finding | None:
         share,
         f"{share:.0%} of the map's power is finer than {finer:.1f} Å, where it resolves nothing: "
         "it is not filtered, as raw reconstructions and half maps are not, and the network may "
-        f"take such noise for density; low-pass it to {resolution:g} Å first.",
+        f"take such noise for density; low-pass it to {resolution:g} Å first, unless this is the "
+        "map's own detail and its voxel size too small.",
     )
 
 

@@ -9,7 +9,12 @@ from cryosamu.errors import CryosamuError, MapError
 from cryosamu.volume.volume import Volume
 
 
-def check_numbers(resolution: float | None, low_pass: float | None, contour: float | None) -> None:
+def check_numbers(
+    resolution: float | None,
+    low_pass: float | None,
+    contour: float | None,
+    mass: float | None = None,
+) -> None:
     """Refuse numbers that no map could serve.
 
     Parameters
@@ -18,6 +23,8 @@ def check_numbers(resolution: float | None, low_pass: float | None, contour: flo
         Å.
     contour
         In a map's units.
+    mass
+        kDa.
 
     Raises
     ------
@@ -26,6 +33,8 @@ def check_numbers(resolution: float | None, low_pass: float | None, contour: flo
     """
     if contour is not None and not math.isfinite(contour):
         raise CryosamuError(f"a contour of {contour:g} makes no sense; give a level of the map.")
+    if mass is not None and not 0 < mass < math.inf:
+        raise CryosamuError(f"a mass of {mass:g} kDa makes no sense; give kDa above 0.")
     for what, given in (("resolution", resolution), ("low-pass", low_pass)):
         if given is not None and not 0 < given <= 100:
             raise CryosamuError(f"a {what} of {given:g} Å makes no sense; give Å above 0.")

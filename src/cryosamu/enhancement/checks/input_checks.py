@@ -28,6 +28,7 @@ Kind = Literal[
     "sharpened",
     "hollow",
     "voxel_size",
+    "mass",
     "fit",
     "place",
     "unfiltered",
