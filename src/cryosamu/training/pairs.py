@@ -22,7 +22,7 @@ from cryosamu.files import require_file, sha256_of
 from cryosamu.tables import SPLIT, read_table
 
 if TYPE_CHECKING:
-    from cryosamu.training.simulated.data import SimulatedStructures
+    from cryosamu.training.simulated.structures import SimulatedStructures
 
 
 @dataclass(frozen=True)

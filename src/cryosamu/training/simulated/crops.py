@@ -16,9 +16,9 @@ from torch.nn import functional as F
 from cryosamu.config import TrainingSettings
 from cryosamu.errors import ConfigError
 from cryosamu.training.crops import ANYWHERE, DENSE_SHARE, DENSE_VALUE, ROTATIONS, Batch
-from cryosamu.training.simulated.data import SimulatedStructures
 from cryosamu.training.simulated.maps import box_edge, make_maps
 from cryosamu.training.simulated.scene import draw_scene
+from cryosamu.training.simulated.structures import SimulatedStructures
 
 _SCENE, _CROP = 21, 22
 _CORNER_STEP = 4

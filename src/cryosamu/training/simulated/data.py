@@ -5,20 +5,17 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from zlib import crc32
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from cryosamu.config import PreparationSettings, TrainingSettings
 from cryosamu.embedding.tokens import read_tokens, read_tokens_header
 from cryosamu.errors import CryosamuError
 from cryosamu.files import sha256_of
-from cryosamu.preparation import target_sigma
 from cryosamu.training.pairs import (
     TrainingData,
     TrainingPair,
@@ -28,69 +25,11 @@ from cryosamu.training.pairs import (
 from cryosamu.training.simulated.library import AtomicStructure, read_library
 from cryosamu.training.simulated.maps import box_edge, make_maps
 from cryosamu.training.simulated.scene import draw_scene
+from cryosamu.training.simulated.structures import SimulatedStructures
 
 _VALIDATION = 23
 _SMALL_CLUSTER, _LARGEST_SHARE = 4, 0.02
 """Structures of a cluster that may be held out whole, at most; the larger of number and share."""
-
-
-@dataclass(frozen=True)
-class SimulatedStructures:
-    """What is simulated from.
-
-    Attributes
-    ----------
-    train, held_out
-        Structures to learn from, and to validate on.
-    set_aside
-        Names of the other structures of the clusters of those held out: neither the one nor the
-        other.
-    unclustered
-        Names of files that do not tell clusters: relatives may be on both sides.
-    tokens
-        Name to float32 [tokens, width] and bool [tokens].
-    preparation
-        How maps and targets are brought to the network.
-    left_out
-        Structures that were not packed since they resemble what is evaluated, and why, as the
-        files say.
-    evaluated
-        Names of the models that they were compared with.
-    files
-        SHA-256 of each file of structures, by its name.
-    """
-
-    train: tuple[AtomicStructure, ...]
-    held_out: tuple[AtomicStructure, ...]
-    set_aside: tuple[str, ...]
-    unclustered: tuple[str, ...]
-    tokens: Mapping[str, tuple[Tensor, Tensor]]
-    preparation: PreparationSettings
-    left_out: tuple[Mapping[str, Any], ...]
-    evaluated: tuple[str, ...]
-    files: Mapping[str, str]
-
-    def sigma(self, resolution: float) -> float:
-        """Return the width in Å of the target's Gaussians at a resolution in Å."""
-        return target_sigma(resolution, self.preparation.target)
-
-    def digest(self, structure: AtomicStructure) -> str:
-        """Return a SHA-256 over a structure and its tokens."""
-        digest = hashlib.sha256(structure.digest.encode())
-        for tensor in self.tokens[structure.name]:
-            digest.update(tensor.numpy().tobytes())
-        return digest.hexdigest()
-
-    def record(self) -> dict[str, Any]:
-        """Return what a checkpoint is to say of them, as JSON values."""
-        return {
-            "files": dict(self.files),
-            "structures": [one.name for one in self.train],
-            "validation_structures": [one.name for one in self.held_out],
-            "set_aside": list(self.set_aside),
-            "left_out": [dict(one) for one in self.left_out],
-            "evaluated": list(self.evaluated),
-        }
 
 
 def read_structures(
