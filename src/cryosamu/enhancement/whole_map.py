@@ -21,7 +21,7 @@ from cryosamu.network.checkpoint import CheckpointHeader
 from cryosamu.network.interface import EnhancementNetwork
 from cryosamu.preparation import prepare_input
 from cryosamu.volume.grid import resample
-from cryosamu.volume.volume import Volume
+from cryosamu.volume.volume import FloatArray, Volume
 
 
 @contextmanager
@@ -120,12 +120,9 @@ def enhance(
         empty = passes.answer_to_level(float(np.clip(solvent.level / prepared.scale, 0, 1)))
     answer = passes.answer(prepared.data, progress, announce)
     if solvent is not None:
-        answer = blended(answer, passes.box, solvent, empty)
+        answer = blended(answer, passes.box, solvent, empty, into=prepared.data)
     computed = time.perf_counter()
-    if not np.isfinite(answer).all():
-        raise CheckpointError("the network answered with NaN or infinite values; retrain it.")
-    answer *= np.float32(prepared.scale)
-    working = prepared.grid.with_data(answer)
+    working = prepared.grid.with_data(_in_units_of_the_map(answer, prepared.scale))
     enhanced = volume.with_data(resample(working, volume.shape).data)
     record = {
         "working_grid": {
@@ -154,6 +151,15 @@ def _solvent(
     if mask is not None:
         return solvent_outside(mask, volume, shape)
     return find_solvent(volume, shape) if settings.skip_solvent else None
+
+
+def _in_units_of_the_map(answer: FloatArray, scale: float) -> FloatArray:
+    """Return the answer times the scale, in place."""
+    for plane in answer:
+        if not np.isfinite(plane).all():
+            raise CheckpointError("the network answered with NaN or infinite values; retrain it.")
+        plane *= np.float32(scale)
+    return answer
 
 
 def _real_tokens(tokens: Tensor, token_mask: Tensor | None) -> int:

@@ -184,8 +184,7 @@ def new_header(frame: FileFrame, stored: FloatArray, label: str) -> NewHeader:
     header.cella = frame.cell
     header.cellb = (90.0, 90.0, 90.0)
     header.mapc, header.mapr, header.maps = frame.axis_order
-    header.dmin, header.dmax = stored.min(), stored.max()
-    header.dmean, header.rms = _mean_and_deviation(stored)
+    header.dmin, header.dmax, header.dmean, header.rms = _statistics(stored)
     header.ispg = frame.space_group
     header.nsymbt = len(frame.symmetry)
     header.exttyp = b"CCP4" if frame.symmetry else b""
@@ -208,8 +207,23 @@ def _with_label(labels: tuple[str, ...], label: str) -> tuple[list[str], str | N
     return [*texts, label[:_LABEL_BYTES]], dropped.rstrip() or None
 
 
-def _mean_and_deviation(stored: FloatArray) -> tuple[float, float]:
-    """Return mean and RMS deviation, summed in double precision a section at a time."""
-    mean = sum(float(section.sum(dtype=np.float64)) for section in stored) / stored.size
-    squares = sum(float(np.square(section - np.float64(mean)).sum()) for section in stored)
-    return mean, math.sqrt(squares / stored.size)
+def _statistics(stored: FloatArray) -> tuple[float, float, float, float]:
+    """Return lowest and highest voxel, mean and RMS deviation in one pass, a section at a time.
+
+    Sums are of what lies above the first section's mean, in double precision: that section is part
+    of the map, so that its mean squared is no more than their number times the variance, and little
+    cancels.
+    """
+    about = np.float64(stored[0].mean(dtype=np.float64))
+    off = np.empty(stored[0].shape)
+    lows, highs = [], []
+    total = squares = 0.0
+    for section in stored:
+        lows.append(section.min())
+        highs.append(section.max())
+        np.subtract(section, about, out=off)
+        total += float(off.sum())
+        squares += float(np.vdot(off, off))
+    mean = total / stored.size
+    variance = max(squares / stored.size - mean**2, 0.0)
+    return float(min(lows)), float(max(highs)), float(about + mean), math.sqrt(variance)

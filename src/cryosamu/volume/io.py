@@ -181,7 +181,8 @@ def _in_model_frame(stored: np.ndarray, frame: FileFrame) -> FloatArray:
 
 def _check_values(path: Path, data: FloatArray) -> None:
     # A NaN is the smallest and the largest: no array of truth values is needed.
-    low, high = float(data.min()), float(data.max())
+    ends = [(section.min(), section.max()) for section in data]
+    low, high = float(np.min(ends)), float(np.max(ends))
     if not (np.isfinite(low) and np.isfinite(high)):
         raise MapError(f"{path}: has NaN or infinite voxels; replace them before using this map.")
     if max(-low, high) > LARGEST_VALUE:

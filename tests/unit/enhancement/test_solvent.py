@@ -141,9 +141,8 @@ def test_no_step_shows_where_the_answer_ends():
     assert np.ptp(made.volume.data) < 1e-5 * made.volume.data.mean()
     # An answer that differs from that to empty input everywhere fades over 8 Å.
     solvent = Solvent(np.array([[[1, 1, 0.5, 0, 0]]], np.float32), (4, 4, 20), "mask")
-    faded = blended(
-        np.ones((4, 4, 20), np.float32), (slice(0, 4),) * 2 + (slice(0, 20),), solvent, 0
-    )
+    box, into = (slice(0, 4), slice(0, 4), slice(0, 20)), np.full((4, 4, 20), 7, np.float32)
+    faded = blended(np.ones((4, 4, 20), np.float32), box, solvent, 0, into)
     assert faded[0, 0, 0] == 1
     assert faded[0, 0, -1] == 0
     assert np.abs(np.diff(faded[0, 0])).max() <= 0.126

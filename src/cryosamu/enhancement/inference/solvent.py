@@ -218,21 +218,26 @@ def _robust(values: FloatArray) -> tuple[float, float]:
     return float(middle), 1.4826 * median(values, lambda piece: np.abs(piece - middle))
 
 
-def blended(answer: FloatArray, box: Box, solvent: Solvent, empty: float) -> FloatArray:
+def blended(
+    answer: FloatArray, box: Box, solvent: Solvent, empty: float, into: FloatArray
+) -> FloatArray:
     """Return a volume with the answer where it counts and `empty` elsewhere, no step between.
 
     Parameters
     ----------
     answer
-        float32 in the box's shape; changed in place.
+        float32 in the box's shape.
+    into
+        float32 in the solvent's shape: becomes the result. Fresh memory takes longer to come by
+        than to fill.
     """
     level = np.float32(empty)
-    result = np.empty(solvent.shape, np.float32)
     z, y, x = box
-    result[: z.start] = result[z.stop :] = level
-    for plane, part, weights in zip(result[z], answer, solvent.planes(box), strict=True):
-        part -= level
-        part *= weights
+    into[: z.start] = into[z.stop :] = level
+    above = np.empty(answer.shape[1:], np.float32)
+    for plane, part, weights in zip(into[z], answer, solvent.planes(box), strict=True):
+        np.subtract(part, level, out=above)
+        above *= weights
         plane[:] = level
-        plane[y, x] += part
-    return result
+        plane[y, x] += above
+    return into
