@@ -29,7 +29,7 @@ def block_statistics(data: FloatArray, edges: Edges) -> tuple[FloatArray, FloatA
     """
     depth, height, width = edges
     counts = [
-        np.add.reduceat(np.ones(length, np.float32), np.arange(0, length, edge))
+        _lengths(length, edge).astype(np.float32)
         for length, edge in zip(data.shape, edges, strict=True)
     ]
     area = counts[1][:, None] * counts[2]
@@ -65,14 +65,22 @@ def voxels_in(data: FloatArray, blocks: NDArray[np.bool_], edges: Edges) -> Floa
     """
     depth, height, width = edges
     _, ny, nx = data.shape
-    found = [np.empty(0, np.float32)]
-    for row, chosen in enumerate(blocks):
-        if chosen.any():
-            area = chosen.repeat(height, 0)[:ny].repeat(width, 1)[:, :nx]
-            places = np.flatnonzero(area)
-            planes = data[row * depth : (row + 1) * depth]
-            found += [plane.reshape(-1)[places] for plane in planes]
-    return np.concatenate(found)
+    tall, wide = _lengths(ny, height), _lengths(nx, width)
+    areas = np.array([int(tall @ (chosen @ wide)) for chosen in blocks])
+    found = np.empty(int(areas @ _lengths(len(data), depth)), np.float32)
+    filled = 0
+    for row, area in enumerate(areas):
+        if area:
+            places = np.flatnonzero(blocks[row].repeat(tall, 0).repeat(wide, 1))
+            for plane in data[row * depth : (row + 1) * depth]:
+                found[filled : filled + area] = plane.reshape(-1)[places]
+                filled += area
+    return found
+
+
+def _lengths(length: int, edge: int) -> NDArray[np.intp]:
+    """Return how many voxels along an axis each block holds."""
+    return np.diff(np.append(np.arange(0, length, edge), length))
 
 
 def squared_distances(chosen: NDArray[np.bool_], most: int) -> NDArray[np.uint8]:
