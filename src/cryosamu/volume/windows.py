@@ -13,6 +13,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise, product
 
+import numpy as np
+from numpy.typing import NDArray
+
+Integers = NDArray[np.int64]
+
 Spans = tuple["Span", "Span", "Span"]
 """A window's, along z, y, x."""
 
@@ -105,14 +110,19 @@ def plan_windows(
             f"windows of {window} with margin {margin} and stride {stride} cannot cover {shape}"
         )
     z, y, x = (-(-length // stride) * stride for length in shape)
-    choices = product(*(_axis_choices(length, margin, stride) for length in (z, y, x)))
-    fitting = (choice for choice in choices if math.prod(edge for _, edge in choice) <= window**3)
-
-    def cost(choice: tuple[tuple[int, int], ...]) -> tuple[int, tuple[tuple[int, int], ...]]:
-        turns = -(-math.prod(n for n, _ in choice) // workers)
-        return turns * math.prod(edge for _, edge in choice), choice
-
-    best = min(fitting, key=cost)
+    choices = [_axis_choices(length, margin, stride) for length in (z, y, x)]
+    counts, edges = (
+        np.multiply.outer(np.multiply.outer(*one[:2]), one[2]) for one in zip(*choices, strict=True)
+    )
+    seen = -(-counts // workers) * edges
+    # The first of equals: the fewest windows along z, then y.
+    places = np.unravel_index(
+        np.where(edges <= window**3, seen, np.iinfo(np.int64).max).argmin(), seen.shape
+    )
+    best = [
+        (int(count[place]), int(edge[place]))
+        for (count, edge), place in zip(choices, places, strict=True)
+    ]
     spans_z, spans_y, spans_x = (
         _spans(length, count, edge, stride)
         for length, (count, edge) in zip((z, y, x), best, strict=True)
@@ -125,24 +135,14 @@ def smallest_window(margin: int, stride: int) -> int:
     return (-(-2 * margin // stride) + 1) * stride
 
 
-def _axis_choices(length: int, margin: int, stride: int) -> list[tuple[int, int]]:
-    """Return (number of windows, smallest edge) along an axis whose length is stride · n."""
-    choices = [(1, length)]
-    units = length // stride
-    for count in range(2, units + 1):
-        enough = (
-            edge
-            for edge in range(1, units)
-            if (edge - _largest_step(units, count, edge)) * stride >= 2 * margin
-        )
-        edge = next(enough, units)
-        if edge * stride < choices[-1][1]:
-            choices.append((count, edge * stride))
-    return choices
-
-
-def _largest_step(units: int, count: int, edge: int) -> int:
-    return -(-(units - edge) // (count - 1))
+def _axis_choices(length: int, margin: int, stride: int) -> tuple[Integers, Integers]:
+    """Return numbers of windows and their smallest edges along an axis of length stride · n."""
+    units, overlap = length // stride, -(-2 * margin // stride)
+    counts = np.arange(1, units + 1)
+    # n windows of e strides cover e + (n − 1)(e − overlap).
+    edges = -(-(units + overlap * (counts - 1)) // counts)
+    smaller = np.diff(edges, prepend=units + 1) < 0
+    return counts[smaller], edges[smaller] * stride
 
 
 def _spans(length: int, count: int, edge: int, stride: int) -> tuple[Span, ...]:
