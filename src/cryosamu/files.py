@@ -5,15 +5,21 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import re
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from functools import cache
 from pathlib import Path
 
 from cryosamu.errors import CryosamuError
+from cryosamu.processes import is_gone, this_host
 
 _CHUNK_BYTES = 1 << 20
 _PART = ".part-"
+_PART_NAME = re.compile(r"\.part-([0-9a-f]{8})-(\d+)-[0-9a-f]{12}(\..*)?")
+_ABANDONED_SECONDS = 7 * 24 * 3600
+_tidied: set[Path] = set()
 _WRITING_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EROFS)
 
 
@@ -28,7 +34,7 @@ def atomic_path(destination: Path | str) -> Iterator[Path]:
     Raises
     ------
     CryosamuError
-        When the folder cannot be written or the disk is full.
+        When the folder cannot be written, the disk is full, or the destination is a device.
     """
     with _temporary_beside(Path(destination)) as temporary:
         yield temporary
@@ -58,6 +64,8 @@ def _temporary_beside(destination: Path) -> Iterator[Path]:
     # Named before it is made, so that an interrupt between the two leaves nothing.
     ending = "".join(destination.suffixes)[-40:]
     temporary = _part_beside(destination, ending)
+    if destination.exists() and not (destination.is_file() or destination.is_dir()):
+        raise CryosamuError(f"{destination}: is a device or a pipe, not a file; name a file.")
     new_folders: list[Path] = []
     try:
         try:
@@ -65,6 +73,7 @@ def _temporary_beside(destination: Path) -> Iterator[Path]:
             new_folders += [folder for folder in around if not folder.exists()]
             destination.parent.mkdir(parents=True, exist_ok=True)
             os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+            _tidy(temporary)
         except OSError as error:
             if error.errno == errno.ENOENT and destination.parent.is_dir():
                 error.strerror = "its folder takes no new files"
@@ -86,8 +95,44 @@ def _temporary_beside(destination: Path) -> Iterator[Path]:
 
 
 def _part_beside(destination: Path, ending: str) -> Path:
-    """Return a name that no other run uses."""
-    return destination.parent / f"{_PART}{uuid.uuid4().hex[:12]}{ending}"
+    """Return a name that no other run uses, and that says who uses it."""
+    writer = f"{_host()}-{os.getpid()}-{uuid.uuid4().hex[:12]}"
+    return destination.parent / f"{_PART}{writer}{ending}"
+
+
+@cache
+def _host() -> str:
+    return hashlib.sha256(this_host().encode()).hexdigest()[:8]
+
+
+def _tidy(own: Path) -> None:
+    """Remove what killed processes left in the folder of our own, just made temporary file.
+
+    Once a process and folder. This host's processes are looked up; of another host it cannot be
+    known whether it lives, so its files stay until nobody wrote to them for a week, by the clock of
+    the file system alone.
+    """
+    folder = own.parent.absolute()
+    if folder in _tidied:
+        return
+    _tidied.add(folder)
+    with suppress(OSError):
+        now = own.stat().st_mtime
+        for part in list(folder.glob(f"{_PART}*")):
+            with suppress(OSError):
+                if _is_abandoned(part, now):
+                    part.unlink()
+
+
+def _is_abandoned(part: Path, now: float) -> bool:
+    """Tell whether whoever wrote this temporary file is gone, at a time in seconds."""
+    parsed = _PART_NAME.fullmatch(part.name)
+    if parsed is None or not part.is_file():
+        return False
+    host, pid = parsed[1], int(parsed[2])
+    if host == _host():
+        return is_gone(pid)
+    return now - part.stat().st_mtime > _ABANDONED_SECONDS
 
 
 def _move_all(moves: list[tuple[Path, Path]]) -> None:

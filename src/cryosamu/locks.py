@@ -14,7 +14,6 @@ import json
 import os
 import random
 import secrets
-import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -24,6 +23,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from cryosamu.errors import CryosamuError
+from cryosamu.processes import is_gone, this_host
 
 HEARTBEAT_SECONDS = 10.0
 STALE_SECONDS = 120.0
@@ -54,16 +54,7 @@ class _Claim:
     @property
     def process_is_gone(self) -> bool:
         """Whether this host ran the process and runs it no more."""
-        if self.host != _this_host():
-            return False
-        try:
-            os.kill(self.pid, 0)
-            # A zombie: killed, and its parent has not asked how it ended.
-            return Path(f"/proc/{self.pid}/stat").read_text().rpartition(") ")[2].startswith("Z")
-        except ProcessLookupError:
-            return True
-        except OSError:  # another user's, or a system without /proc
-            return False
+        return self.host == this_host() and is_gone(self.pid)
 
 
 class Hold:
@@ -180,7 +171,7 @@ def one_at_a_time(path: Path) -> Iterator[Hold]:
 
 def _create(lock: Path) -> str | None:
     """Create a claim of this process and return its token; None where there is one already."""
-    record = {"host": _this_host(), "pid": os.getpid(), "nonce": secrets.token_hex(16)}
+    record = {"host": this_host(), "pid": os.getpid(), "nonce": secrets.token_hex(16)}
     content = json.dumps(record).encode()
     try:
         handle = os.open(lock, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
@@ -216,12 +207,3 @@ def _read(lock: Path) -> _Claim | None:
 
 def _token(content: bytes) -> str:
     return sha256(content).hexdigest()[:16]
-
-
-def _this_host() -> str:
-    """Return what differs between hosts, their restarts, and containers with ids of their own."""
-    parts = [socket.gethostname()]
-    with suppress(OSError):
-        parts.append(Path("/proc/sys/kernel/random/boot_id").read_text().strip())
-        parts.append(str(Path("/proc/self/ns/pid").stat().st_ino))
-    return " ".join(parts)

@@ -95,6 +95,12 @@ def test_a_file_that_is_no_yaml_or_not_there_is_named(tmp_path):
         read_config(tmp_path / "none.yaml")
 
 
+def test_a_bottomless_file_is_named(tmp_path):
+    (tmp_path / "a.yaml").write_text("[" * 3000)
+    with pytest.raises(ConfigError, match=r"a\.yaml: is nested too deeply"):
+        read_config(tmp_path / "a.yaml")
+
+
 def test_settings_do_not_change_once_read():
     config = read_config(None)
     with pytest.raises(ValueError, match="frozen"):

@@ -2,6 +2,7 @@ import hashlib
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -209,3 +210,66 @@ def test_a_folder_that_takes_no_files_is_called_that(tmp_path):
         pytest.skip("there is no /proc here")
     with pytest.raises(CryosamuError, match="its folder takes no new files"):
         write_text("/proc/a.mrc", "x")
+
+
+def test_a_pipe_is_not_replaced(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(CryosamuError, match="pipe: is a device or a pipe, not a file"):
+        write_text(tmp_path / "pipe", "x")
+    assert (tmp_path / "pipe").is_fifo()
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from cryosamu.files import atomic_paths
+folder = Path(sys.argv[1])
+with atomic_paths([folder / "a.mrc", folder / "b.json"]) as (first, _):
+    first.write_text("half")
+    if sys.argv[2] == "stay":
+        print("writing", flush=True)
+        sys.stdin.read()
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+WRITE = "import sys; from cryosamu.files import write_text; write_text(sys.argv[1], 'x')"
+
+
+def writing(folder, what):
+    return subprocess.Popen(
+        [sys.executable, "-c", KILLED, folder, what],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+def write_elsewhere(path):
+    subprocess.run([sys.executable, "-c", WRITE, path], check=True)
+
+
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="no /proc to see processes in")
+def test_what_a_killed_process_left_goes_with_the_next_write_and_nothing_else(tmp_path):
+    with writing(tmp_path, "die") as killed:
+        killed.communicate()
+    left = names_in(tmp_path)
+    assert len(left) == 2
+    assert all(name.startswith(".part-") for name in left)
+    (tmp_path / ".part-of somebody else").write_text("x")
+    with writing(tmp_path, "stay") as alive:
+        assert alive.stdout.readline() == "writing\n"
+        in_use = [name for name in names_in(tmp_path) if name not in left]
+        write_elsewhere(tmp_path / "c.txt")
+        assert names_in(tmp_path) == sorted(["c.txt", *in_use])
+        alive.kill()
+    write_elsewhere(tmp_path / "c.txt")
+    assert names_in(tmp_path) == [".part-of somebody else", "c.txt"]
+
+
+def test_another_hosts_files_stay_until_nobody_wrote_to_them_for_a_week(tmp_path):
+    day = 24 * 3600
+    # An id that is free here: it says nothing of the other host.
+    names = [f".part-0123abcd-{pid}-0123456789ab.mrc" for pid in (4194304, 4194305)]
+    for name, age in zip(names, (6.9 * day, 7.1 * day), strict=True):
+        (tmp_path / name).write_text("half")
+        then = time.time() - age
+        os.utime(tmp_path / name, (then, then))
+    write_text(tmp_path / "c.txt", "x")
+    assert names_in(tmp_path) == [names[0], "c.txt"]

@@ -12,7 +12,9 @@ def refused():
         if not path.is_file():
             continue
         try:
-            statuses = parquet.read_table(path, columns=["status"])["status"].to_pylist()
+            statuses = parquet.read_table(path, columns=["status"])[
+                "status"
+            ].to_pylist()
         except (OSError, ValueError, KeyError):
             raise WorkflowError(
                 f"{path}: is damaged, or no table of fetches; delete it and make it anew by "

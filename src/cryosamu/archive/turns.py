@@ -16,8 +16,9 @@ class Turns:
     """Books the next free moment at a host, then waits for it.
 
     All processes with the same folder share the bookings: one small file a host, which holds the
-    time of the next free turn and is changed under a lock. A process that dies holds up nobody,
-    and a file that makes no sense counts as none.
+    time of the next free turn and is changed under a lock. What time it is says the clock of the
+    file system that the folder lies on, by a touched file: hosts whose clocks differ keep their
+    turns. A process that dies holds up nobody, and a file that makes no sense counts as none.
 
     Parameters
     ----------
@@ -45,29 +46,32 @@ class Turns:
             return
         with self._lock:
             turn = self._book(host)
-        time.sleep(max(0.0, turn - time.time()))
+        time.sleep(max(0.0, turn - time.monotonic()))
 
     def _book(self, host: str) -> float:
+        """Return the moment of our turn by this process's monotonic clock, seconds."""
         if self.folder is None:
-            turn = _next_free(self._booked.get(host, 0.0))
+            now = time.monotonic()
+            turn = _next_free(self._booked.get(host, 0.0), now)
             self._booked[host] = turn + self.seconds
             return turn
         path = self.folder / f"{host.replace(':', '_')}.turn"
         try:
             with one_at_a_time(path):
-                turn = _next_free(_number(path))
+                path.touch()
+                ours, now = time.monotonic(), path.stat().st_mtime
+                turn = _next_free(_number(path), now)
                 write_text(path, repr(turn + self.seconds))
         except OSError as error:
             raise writing_failed(path, error) from error
-        return turn
+        return ours + turn - now
 
 
-def _next_free(booked: float) -> float:
-    """Return the turn that is free, given what was written down: times since the epoch, seconds.
+def _next_free(booked: float, now: float) -> float:
+    """Return the turn that is free, given what was written down: seconds by one clock.
 
     One that lies hours ahead is no queue but a clock that was set back.
     """
-    now = time.time()
     return booked if now < booked < now + _LONGEST_QUEUE_SECONDS else now
 
 

@@ -111,6 +111,8 @@ def read_config(path: Path | str | None) -> Config:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: is not valid YAML ({' '.join(str(error).split())}).") from error
+    except RecursionError:
+        raise ConfigError(f"{path}: is nested too deeply to be a configuration.") from None
     return parse_config(values or {}, source=str(path))
 
 

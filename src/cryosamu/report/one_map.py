@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from cryosamu.enhancement.api import Enhanced
+from cryosamu.network.checkpoint import read_header
 from cryosamu.provenance import software_versions, source_commit
 from cryosamu.report.drawing.entry import (
     Pixels,
@@ -27,6 +28,7 @@ from cryosamu.report.drawing.slices import WHITE_PERCENTILE
 from cryosamu.report.drawing.surface import Seen
 from cryosamu.report.frame import render_template, short_commit
 from cryosamu.report.pictures import SURFACE_PIXELS, page_pictures, picture
+from cryosamu.report.run import computed_on
 from cryosamu.report.viewer.block import view_block
 from cryosamu.report.viewer.view import build_view
 from cryosamu.structure.model import protein_chains
@@ -153,6 +155,7 @@ def _how(enhanced: Enhanced, inputs: Mapping[str, Path]) -> list[tuple[str, str]
     windows, seconds = record["windows"], record["seconds"]
     return [
         *((what, path.name) for what, path in given.items() if path is not None),
+        *_trained_on(given["Checkpoint"]),
         ("Grid", f"{shape} voxels of {sizes} Å"),
         ("Reported resolution", _distance(enhanced.resolution)),
         ("Low-pass of the output", _distance(record["low_pass"])),
@@ -162,6 +165,12 @@ def _how(enhanced: Enhanced, inputs: Mapping[str, Path]) -> list[tuple[str, str]
         ("Device", str(record["device"])),
         ("Seconds", ", ".join(f"{what.replace('_', ' ')} {s:.1f}" for what, s in seconds.items())),
     ]
+
+
+def _trained_on(checkpoint: Path | None) -> list[tuple[str, str]]:
+    if checkpoint is None:
+        return []
+    return [("Checkpoint trained on", computed_on(read_header(checkpoint).training.computed_on))]
 
 
 def _distance(value: float | None) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -91,6 +91,7 @@ def _training_facts(header: CheckpointHeader) -> list[tuple[str, str]]:
         ("Training steps", f"{training.steps:,}; weights of step {training.best_step:,}"),
         ("Pairs", pairs),
         ("Data", f"digest {training.data_digest[:16]}"),
+        ("Trained on", computed_on(training.computed_on)),
     ]
     if training.structures:
         learnt, left_out = (len(training.structures[key]) for key in ("structures", "left_out"))
@@ -110,6 +111,11 @@ def _training_facts(header: CheckpointHeader) -> list[tuple[str, str]]:
     facts.append(("Trained with commit", str(provenance.get("commit") or "not known")))
     facts.append(("Trained with", _versions(provenance.get("software"))))
     return facts
+
+
+def computed_on(places: Sequence[Mapping[str, str]]) -> str:
+    """Return in words the devices and precisions that a run's steps were computed in."""
+    return "; ".join(f"{one['device']}, {one['precision']}" for one in places) or "not recorded"
 
 
 def _versions(software: Any) -> str:

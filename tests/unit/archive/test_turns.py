@@ -89,6 +89,18 @@ def test_a_clock_that_was_set_back_holds_up_nobody(tmp_path, monkeypatch):
     assert time.time() - begun < 1
 
 
+@pytest.mark.parametrize("minutes", [-10, 10])
+def test_turns_are_kept_on_a_host_whose_clock_differs(tmp_path, monkeypatch, minutes):
+    """The file system's clock counts: the other host books by it, and we wait by it."""
+    (tmp_path / f"{HOST}.turn").write_text(repr(time.time() + 0.4))
+    real = time.time
+    monkeypatch.setattr(turns.time, "time", lambda: real() + 60 * minutes)
+    begun = time.monotonic()
+    Turns(0.2, tmp_path).wait(HOST)
+    assert 0.35 <= time.monotonic() - begun < 3
+    assert float((tmp_path / f"{HOST}.turn").read_text()) == pytest.approx(real() + 0.2, abs=0.15)
+
+
 def test_no_delay_writes_nothing(tmp_path):
     Turns(0, tmp_path / "turns").wait(HOST)
     assert list(tmp_path.iterdir()) == []

@@ -221,6 +221,10 @@ class TestCheckpoint:
             lineage=({"checkpoint": "e" * 64, "steps": 6, "learnt": ["EMD-6"]},),
             metrics={"loss": 0.25},
             structures={"structures": ["1ABC", "2ABC"], "left_out": [{"name": "3ABC"}]},
+            computed_on=(
+                {"device": "NVIDIA H200", "precision": "bfloat16"},
+                {"device": "cpu", "precision": "float32"},
+            ),
         )
         header = CheckpointHeader(
             settings.network, 16, settings.embedding, "f00", settings.preparation, summary,
@@ -235,6 +239,7 @@ class TestCheckpoint:
         assert found.seen == {"EMD-6", "EMD-7", "EMD-8", "EMD-9"}
         facts = dict(found.facts)
         assert facts["Training steps"] == "1,234; weights of step 1,000"
+        assert facts["Trained on"] == "NVIDIA H200, bfloat16; cpu, float32"
         assert facts["Pairs"] == "2 training, 1 validation"
         assert facts["Maps simulated from"] == "2 structures; 1 others were left out"
         assert facts["Validation loss"] == "0.25"
