@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 import sys
 from importlib import metadata
 from pathlib import Path
@@ -33,6 +34,31 @@ def test_no_profile_asks_for_a_gpu_that_the_configuration_does_not_want(profile:
     said = yaml.safe_load(profile.read_text())
     asked = (said.get("default-resources", {}), *said.get("set-resources", {}).values())
     assert not any("gpu" in resources for resources in asked)
+
+
+@pytest.mark.parametrize(
+    ("device", "asked"),
+    [("cpu", None), ("cuda", "1"), ("auto", "01"[Path("/proc/driver/nvidia/gpus").is_dir()])],
+)
+def test_one_job_at_a_time_is_on_this_machines_gpu(
+    tmp_path: Path, device: str, asked: str | None
+) -> None:
+    profile = REPOSITORY / "workflow/profiles/default"
+    assert "gpu=1" in yaml.safe_load((profile / "config.yaml").read_text())["resources"]
+    (tmp_path / "overlay.yaml").write_text(f"training: {{device: {device}}}\n")
+    run = subprocess.run(
+        [
+            *(sys.executable, "-m", "snakemake", "--dry-run", "--workflow-profile", str(profile)),
+            *("--snakefile", str(REPOSITORY / "Snakefile"), "--directory", str(tmp_path)),
+            *("--configfile", str(tmp_path / "overlay.yaml"), "--", "model"),
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    job = run.stdout.partition("rule train_network:")[2].partition("\n\n")[0]
+    found = re.search(r"\bgpu=(\d)", job)
+    assert (found and found[1]) == asked
 
 
 def test_no_rule_repeats_inside_its_own_job() -> None:

@@ -75,8 +75,17 @@ def shards(number):
 
 
 def gpus_for(section):
-    """What jobs that compute as this section's `device` says ask the cluster for."""
-    return {} if getattr(SETTINGS, section).device == "cpu" else {"gpu": 1}
+    """What jobs that compute as this section's `device` says ask the cluster or this machine for."""
+    device = getattr(SETTINGS, section).device
+    if device == "cpu":
+        return {}
+    return {"gpu": gpu_or_none if device == "auto" else 1}
+
+
+def gpu_or_none(wildcards):
+    """One; none on this machine where it has no NVIDIA GPU, so that jobs do not wait for each other."""
+    here = workflow.local_exec and not Path("/proc/driver/nvidia/gpus").is_dir()
+    return 0 if here and not Path("/dev/dxg").exists() else 1
 
 
 CANDIDATES = shards(SETTINGS.shards.candidates)

@@ -291,3 +291,15 @@ def test_the_command_refuses_what_it_does_not_know(folder, tmp_path):
             "emready", tmp_path / "o.mrc", folder / "map.mrc.gz", RESOLUTION,
             half_map=[folder / "half_1.mrc"],
         )  # fmt: skip
+
+
+@pytest.mark.parametrize("role", ["map", "model"])
+def test_an_input_is_not_written_over(tmp_path, role):
+    write_map(tmp_path / "map.mrc", noise(empty((24, 24, 24))), "test")
+    protein().make_mmcif_document().write_file(str(tmp_path / "model.mrc"))
+    request = Request(tmp_path / "map.mrc", RESOLUTION, model=tmp_path / "model.mrc")
+    output = tmp_path / f"{role}.mrc"
+    before = output.read_bytes()
+    with pytest.raises(CryosamuError, match=rf"{role}\.mrc: is an input; write"):
+        make_method("low_pass", request, EvaluationSettings(), output)
+    assert output.read_bytes() == before

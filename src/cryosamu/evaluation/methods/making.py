@@ -108,12 +108,14 @@ def make_method(
     Raises
     ------
     CryosamuError
-        When the deposited map itself cannot be read, or not hold the resolution.
+        When the deposited map itself cannot be read, or not hold the resolution, or an input would
+        be written over.
     KilledError
         When the program was killed: it may do with more memory, which a cluster gives it then.
     """
     deposited = read_map(require_file(request.map, "map"))
     check_resolution(deposited, request.resolution)
+    _require_elsewhere(output, request)
     output.unlink(missing_ok=True)
     outside = settings.outside_of(method)
     try:
@@ -126,6 +128,12 @@ def make_method(
         raise
     except CryosamuError as error:
         return MethodRun(method, request.emdb_id, "failed", str(error))
+
+
+def _require_elsewhere(output: Path, request: Request) -> None:
+    given = (request.map, request.model, *(request.halves or ()))
+    if output.exists() and any(path and path.exists() and path.samefile(output) for path in given):
+        raise CryosamuError(f"{output}: is an input; write the method's map under another name.")
 
 
 def _take_finished(
