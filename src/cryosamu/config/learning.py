@@ -166,7 +166,7 @@ class EnhancementSettings(Section):
     """How whole maps are enhanced."""
 
     window: Annotated[int, Field(ge=32, le=2048, multiple_of=8)] | None = None
-    margin: Annotated[int, Field(ge=0, le=64, multiple_of=8)] = 16
+    margin: Annotated[int, Field(ge=0, le=64, multiple_of=4)] = 12
     precision: Literal["auto", "float32", "bfloat16", "int8"] = "auto"
     skip_solvent: bool = True
     averaging: Literal[1, 4, 8, 24] = 1

@@ -99,11 +99,14 @@ def test_memory_decides_between_one_pass_and_windows():
     assert limits.voxels == 96**3
 
 
-def test_large_windows_are_computed_at_most_one_and_a_third_times():
-    """The default margin at 400³ in a quarter of the memory that one pass takes."""
+@pytest.mark.parametrize(("edge", "share"), [(160, 2), (200, 2), (300, 4), (400, 4), (400, 8)])
+def test_large_windows_are_computed_at_most_one_and_a_third_times(edge, share):
+    """The default margin, in a half, a quarter or an eighth of the memory that one pass takes."""
     network = random_network()
-    plan = planned((400, 400, 400), network, EnhancementSettings(), Limits(400**3 // 4, 1, 1))
-    assert plan.count > 3
+    network.stride = 4
+    limits = Limits(edge**3 // share, 1, 1)
+    plan = planned((edge, edge, edge), network, EnhancementSettings(), limits)
+    assert plan.count >= share
     assert plan.passes_per_voxel <= 1.35
 
 

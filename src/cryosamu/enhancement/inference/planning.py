@@ -188,5 +188,5 @@ def too_little_memory(window: tuple[int, int, int]) -> CryosamuError:
     """Return what is raised when memory does not suffice for the smallest window."""
     return CryosamuError(
         f"the memory does not suffice for a window of {window} voxels; close other programs, or "
-        "set 'enhancement.margin' to a smaller multiple of 8."
+        "set 'enhancement.margin' to a smaller multiple of 4."
     )
