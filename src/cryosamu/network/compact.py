@@ -76,7 +76,7 @@ class CompactNetwork(EnhancementNetwork):
         self.can_stream = settings.full_grid == "ends" and not smooth
         self.streamed: Streamed | None = None
         self.holds_in_bfloat16 = self.can_stream
-        self.holds_in_int8 = self.can_stream and settings.norm == "channel"
+        self.multiplies_in_int8 = self.can_stream and settings.norm == "channel"
         self.condition = ResolutionCondition() if settings.resolution else None
         self.entry = nn.Conv3d(self.cube**3, levels[0], 3, padding=1)
         self.encoders = sides()
@@ -107,7 +107,10 @@ class CompactNetwork(EnhancementNetwork):
         self.require_shape(density)
         condition = self._condition(density, resolution)
         if self.streamed is not None:
-            return self._by_slabs(self.streamed, density, tokens, token_mask, condition)
+            known = None if condition is None else condition.float()
+            # What it computes in which numbers is arranged.
+            with torch.autocast(density.device.type, enabled=False):
+                return self._by_slabs(self.streamed, density, tokens, token_mask, known)
         voxels = self.entry(folded(density, self.cube))
         skips = []
         for encoder, down in zip(self.encoders, self.down, strict=True):

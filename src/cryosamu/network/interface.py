@@ -23,15 +23,16 @@ class EnhancementNetwork(nn.Module, ABC):
         Whether the output at a voxel depends on its surroundings alone, not on the window.
     holds_in_bfloat16
         Whether answers in bfloat16 were shown to correlate with those in float32 by 0.9995 or more.
-    holds_in_int8
-        The same of products of 8-bit numbers.
+    multiplies_in_int8
+        Whether it can compute with products of 8-bit numbers; how close they are depends on its
+        weights.
     """
 
     stride: int
     margin: int
     tile_consistent: bool
     holds_in_bfloat16: bool = False
-    holds_in_int8: bool = False
+    multiplies_in_int8: bool = False
 
     @abstractmethod
     def forward(
@@ -65,7 +66,7 @@ class EnhancementNetwork(nn.Module, ABC):
     def for_inference(self, dtype: torch.dtype = torch.float32) -> Self:  # noqa: ARG002
         """Return this network, changed in place to how it runs fastest; it learns no more.
 
-        Its answers stay the same within rounding.
+        Its answers stay the same within rounding. It stays on its device, with its weights.
 
         Parameters
         ----------

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from cryosamu.errors import CheckpointError
 from cryosamu.network.blocks import ChannelNorm
 from cryosamu.network.convolutions import PlaneConvolution
 
@@ -113,6 +114,11 @@ def activated(
         The convolution that is shown them.
     change
         Scale and shift [1, channels] that follow the norm.
+
+    Raises
+    ------
+    CheckpointError
+        When the norm finds no finite number, and what is written could not tell.
     """
     channels = source.shape[1]
     rows = source.movedim(1, -1).reshape(-1, channels)
@@ -129,6 +135,10 @@ def activated(
             case ChannelNorm():
                 torch.mul(values, values, out=squares)
                 size = torch.mm(squares, mean).add_(norm.SMALL)
+                if target_of.scale is not None and not size.isfinite().all():
+                    raise CheckpointError(
+                        "the network computes NaN or infinite values; retrain it."
+                    )
                 values.mul_(size.rsqrt_()).mul_(norm.gain.view(-1))
             case nn.BatchNorm3d():
                 values.copy_(norm(values[..., None, None, None])[..., 0, 0, 0])

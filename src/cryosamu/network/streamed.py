@@ -83,9 +83,10 @@ class Streamed:
         self.entry = _thin(OneChannel, layers.entry, self.dtype)
         self.head = _thin(FewAnswers, layers.head, self.dtype)
         self.head_norm = layers.head_norm
-        # Nothing lies between the entry and the way to the next grid.
+        # Nothing lies between the entry and the way to the next grid. In float32: to round the sums
+        # of both weights, and the map, would cost as much as all other rounding.
         self.first_down = _thin(
-            OneChannel, in_one(layers.entry, layers.down[0].convolution), self.dtype
+            OneChannel, in_one(layers.entry, layers.down[0].convolution), torch.float32
         )
         self.down = [Direct(down.convolution, self.dtype) for down in layers.down[1:]]
         self.encoders = [[arranged(block) for block in level.blocks] for level in layers.encoders]
@@ -140,7 +141,7 @@ class Streamed:
         made = len(self.first_down.weight)
         grid = empty(density, self.dtype, made, *(edge // 2 for edge in shape))
         for slab in slabs_of(grid):
-            seen = planes_of(density, 2 * slab.start - 1, 2 * slab.stop + 1, self.dtype)
+            seen = planes_of(density, 2 * slab.start - 1, 2 * slab.stop + 1, torch.float32)
             grid[:, :, slab] = self.first_down(seen)
         return grid
 

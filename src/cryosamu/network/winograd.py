@@ -1,4 +1,4 @@
-"""Half the products, and exact: Winograd's minimal filtering along z.
+"""Half the products, equal to rounding: Winograd's minimal filtering along z.
 
 Lavin & Gray 2016 (CVPR, "Fast Algorithms for Convolutional Neural Networks"), section 4.
 """

@@ -164,6 +164,22 @@ def test_precision_is_chosen_by_the_hardware(monkeypatch, features, dtype):
         chosen_precision("int8", CPU, Known(abs))
 
 
+@pytest.mark.skipif(not has_int8(CPU), reason="this processor multiplies no 8-bit numbers")
+def test_eight_bits_are_chosen_where_they_hold():
+    """One channel that outgrows the others leaves these few of the 8 bits."""
+    network = random_network()
+    assert chosen_precision("auto", CPU, network) is torch.int8
+    with torch.no_grad():
+        for name, tensor in network.named_parameters():
+            if name.endswith("gain"):
+                tensor[:, 1:] *= 1e-2
+            elif "first.weight" in name or "second.weight" in name:
+                tensor[:, 1:] *= 1e2
+                tensor[:, 0] *= 1e-2
+    assert chosen_precision("auto", CPU, network) is not torch.int8
+    assert chosen_precision("int8", CPU, network) is torch.int8
+
+
 @pytest.mark.parametrize("count", [1, 4, 8, 24])
 def test_rotations_are_a_group_without_mirror_images(count):
     data = np.arange(27, dtype=np.float32).reshape(3, 3, 3)

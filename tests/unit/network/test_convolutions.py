@@ -8,9 +8,11 @@ from torch import nn
 from torch.nn import functional as F
 
 from cryosamu.device import has_int8
+from cryosamu.network.blocks import ChannelNorm
 from cryosamu.network.convolutions import SILU_LEAST, Direct, EightBits, in_one
 from cryosamu.network.several import FewAnswers, OneChannel
-from cryosamu.network.slabs import convolved, copied
+from cryosamu.network.slabs import activated, convolved, copied
+from cryosamu.network.streamed import _arranged
 from cryosamu.network.winograd import FourPlanes
 
 needs_int8 = pytest.mark.skipif(
@@ -96,21 +98,27 @@ def test_slabs_that_follow_each_other_are_one_volume(planes, dilation, fewer):
     torch.testing.assert_close(answer, wanted(volume), rtol=0, atol=5e-6)
 
 
-def quantised(values, form):
-    """What `EightBits` is shown, as documented: times the scale, plus zero, rounded."""
-    numbers = values * form.scale.view(1, -1, 1, 1, 1) + form.zero
-    return (numbers + 0.5).floor()
+def as_shown(volume, gain, form):
+    """What a convolution is shown of [1, channels, z, y, x] that a norm of this gain precedes."""
+    norm = ChannelNorm(volume.shape[1])
+    norm.gain.data.copy_(gain.view(1, -1, 1, 1, 1))
+    target = torch.empty_like(volume, dtype=form.dtype, memory_format=torch.channels_last_3d)
+    activated(volume.contiguous(memory_format=torch.channels_last_3d), target, norm, form)
+    return target, F.silu(norm(volume)).detach()
 
 
 @needs_int8
+@torch.no_grad()
 def test_eight_bits_are_summed_without_loss():
-    """Against the same sums of whole numbers in float64, zeros about the volume included."""
+    """Against the same sums of whole numbers in float64, nothing about the volume included."""
     wanted = convolution(6, 5)
-    largest = torch.linspace(0.5, 9.0, 6)
-    form = EightBits(wanted, largest, torch.float32)
-    values = F.silu(torch.rand(1, 6, 5, 7, 9) * largest.view(1, -1, 1, 1, 1))
-    numbers = quantised(values, form)
-    planes = F.pad(numbers, (0, 0, 0, 0, 1, 1), value=form.zero).to(torch.uint8)
+    gain = torch.linspace(-1.5, 2.5, 6)
+    form = EightBits(wanted, 6**0.5 * gain.abs(), torch.float32)
+    volume = torch.randn(1, 6, 5, 7, 9)
+    numbers, values = as_shown(volume, gain, form)
+    nearest = values * form.scale.view(1, -1, 1, 1, 1) + form.zero
+    assert (numbers - nearest).abs().max() < 0.501
+    planes = F.pad(numbers, (0, 0, 0, 0, 1, 1), value=form.zero)
     answer = form(planes.contiguous(memory_format=torch.channels_last_3d))
 
     step = 1 / form.scale.double()
@@ -125,15 +133,21 @@ def test_eight_bits_are_summed_without_loss():
 
 
 @needs_int8
-@pytest.mark.parametrize("largest", [0.0, 1e-3, 1.0, 6.9, 1e4])
-def test_no_value_is_cut_off(largest):
-    """Neither the least that SiLU can be nor the most that the norm allows leaves 0 to 255."""
-    form = EightBits(convolution(1, 1), torch.tensor([largest]), torch.float32)
-    ends = torch.tensor([SILU_LEAST, 0.0, largest]).view(1, 1, 1, 1, 3)
-    least, nothing, most = quantised(ends, form).flatten().tolist()
-    assert least >= 0
-    assert nothing == form.zero
-    assert most <= 255
+@pytest.mark.parametrize("channels", [1, 4, 48, 96])
+@pytest.mark.parametrize("gain", [-7.0, 1e-3, 1.0, 7.0, 1e4])
+@pytest.mark.parametrize("size", [1e-3, 1.0, 1e6])
+@torch.no_grad()
+def test_no_value_is_cut_off(channels, gain, size):
+    """All of a voxel in one channel, the most that a norm lets through, of either sign."""
+    gains = torch.full((channels,), gain)
+    norm = ChannelNorm(channels)
+    norm.gain.data.copy_(gains.view(1, -1, 1, 1, 1))
+    form = _arranged(convolution(channels, 1), norm, torch.int8, torch.float32)
+    assert isinstance(form, EightBits)
+    volume = torch.cat((torch.eye(channels), -torch.eye(channels))) * size
+    numbers, values = as_shown(volume.T.reshape(1, channels, 1, 2, channels), gains, form)
+    nearest = values * form.scale.view(1, -1, 1, 1, 1) + form.zero
+    assert (numbers - nearest).abs().max() < 0.51
 
 
 def test_the_least_of_silu():

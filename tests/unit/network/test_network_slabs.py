@@ -8,17 +8,29 @@ import torch
 from compact_variants import FORMS, WIDTH, random_network
 
 from cryosamu.device import has_bfloat16, has_int8
+from cryosamu.errors import CheckpointError
 from cryosamu.network import several, slabs, streamed
+from cryosamu.network.convolutions import EightBits
 
 BY_WHOLE_GRIDS = ("blocks", "folded", "smooth", "folded-gated")
 """Forms that do not stream."""
 
 
-@pytest.fixture(autouse=True)
-def _thin_slabs(monkeypatch):
-    """Four planes at a time, few voxels at a time: every seam between slabs is met."""
-    monkeypatch.setitem(slabs._SLAB_BYTES, "cpu", 1)
+@pytest.fixture(autouse=True, params=[1, 10_500])
+def _thin_slabs(monkeypatch, request):
+    """Few planes at a time, few voxels at a time: every seam between slabs is met.
+
+    The second leaves room for five planes of the full grid, where slabs are of even length.
+    """
+    monkeypatch.setitem(slabs._SLAB_BYTES, "cpu", request.param)
     monkeypatch.setitem(slabs._ROWS, "cpu", 50)
+
+
+def of_noise(form, multipliers=(1, 2, 4)):
+    """A network and what it is shown, structure tokens included."""
+    torch.manual_seed(4)
+    told = {"tokens": torch.randn(1, 3, WIDTH), "resolution": torch.tensor([5.0])}
+    return random_network(form, multipliers), torch.rand(1, 1, 24, 24, 24), told
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -40,17 +52,15 @@ def test_slabs_leave_no_trace(form, multipliers):
 @pytest.mark.parametrize("form", FORMS)
 @torch.no_grad()
 def test_bfloat16_stays_close(form):
-    density = torch.rand(1, 1, 24, 24, 24)
-    network = random_network(form, (1, 2, 4))
+    network, density, told = of_noise(form)
     assert network.holds_in_bfloat16 == (form not in BY_WHOLE_GRIDS)
     if not network.holds_in_bfloat16:
         return
-    wanted = network(density).flatten().numpy()
-    fast = network.for_inference(torch.bfloat16)
-    answer = fast(density)
-    assert not np.array_equal(answer.flatten().numpy(), wanted)
+    wanted = network(density, **told)
+    answer = network.for_inference(torch.bfloat16)(density, **told)
     assert answer.dtype is torch.float32
-    assert np.corrcoef(answer.flatten().numpy(), wanted)[0, 1] > 0.9995
+    assert not torch.equal(answer, wanted)
+    assert np.corrcoef(answer.flatten(), wanted.flatten())[0, 1] > 0.9995
 
 
 @pytest.mark.skipif(
@@ -64,22 +74,47 @@ def test_eight_bits_stay_close(form, bfloat16, monkeypatch):
     if bfloat16 and not has_bfloat16(torch.device("cpu")):
         pytest.skip("this processor has no instructions for bfloat16")
     monkeypatch.setattr(streamed, "has_bfloat16", lambda _: bfloat16)
-    torch.manual_seed(4)
-    density = torch.rand(1, 1, 24, 24, 24)
-    network = random_network(form, (1, 2, 4))
-    if not network.holds_in_int8:
+    network, density, told = of_noise(form)
+    if not network.multiplies_in_int8:
         return
-    wanted = network(density).flatten().numpy()
-    answer = network.for_inference(torch.int8)(density)
+    wanted = network(density, **told)
+    answer = network.for_inference(torch.int8)(density, **told)
+    arranged = network.streamed
+    assert arranged.dtype is (torch.bfloat16 if bfloat16 else torch.float32)
+    block = arranged.bottleneck[0]
+    # What no norm limits, or a known resolution may scale and shift, is not for 8 bits.
+    assert isinstance(block.first, EightBits) == (form != "between")
+    assert isinstance(block.second, EightBits) == (form != "resolution")
     assert answer.dtype is torch.float32
-    assert not np.array_equal(answer.flatten().numpy(), wanted)
-    assert np.corrcoef(answer.flatten().numpy(), wanted)[0, 1] > 0.9995
+    assert np.corrcoef(answer.flatten(), wanted.flatten())[0, 1] > 0.9995
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@torch.no_grad()
+def test_autocast_changes_nothing(dtype):
+    """What is computed in which numbers was arranged; a norm in bfloat16 would be too coarse."""
+    network, density, told = of_noise("gated")
+    network.for_inference(dtype)
+    wanted = network(density, **told)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(network(density, **told), wanted)
+
+
+@pytest.mark.skipif(
+    not has_int8(torch.device("cpu")), reason="this processor multiplies no 8-bit numbers"
+)
+@torch.no_grad()
+def test_numbers_that_grow_beyond_all_bounds_are_not_cut_to_eight_bits():
+    network, density, _ = of_noise("gated")
+    network.bottleneck.blocks[0].first.weight.fill_(3e38)
+    with pytest.raises(CheckpointError, match="NaN or infinite"):
+        network.for_inference(torch.int8)(density)
 
 
 def test_eight_bits_are_for_networks_that_norm_channels():
-    assert random_network("default").holds_in_int8
-    assert not random_network("batch").holds_in_int8
-    assert not random_network("blocks").holds_in_int8
+    assert random_network("default").multiplies_in_int8
+    assert not random_network("batch").multiplies_in_int8
+    assert not random_network("blocks").multiplies_in_int8
 
 
 @torch.no_grad()
@@ -109,6 +144,7 @@ def test_the_full_grids_channels_never_exist_all_at_once(monkeypatch):
         largest.append(result.numel())
         return result
 
+    monkeypatch.setitem(slabs._SLAB_BYTES, "cpu", 1)
     monkeypatch.setattr(several, "products", watched)
     random_network("gated", (1, 2)).for_inference()(torch.rand(1, 1, 64, 16, 16))
     assert max(largest) == 4 * 4 * 16 * 16  # channels, planes, rows, voxels
