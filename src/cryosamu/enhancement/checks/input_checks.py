@@ -14,10 +14,12 @@ from typing import Literal
 import numpy as np
 import scipy.fft
 
+from cryosamu.enhancement.checks.middle import density_of_middle
 from cryosamu.structure.density import gaussian_sigma, simulate_density
 from cryosamu.structure.model import Atoms
 from cryosamu.volume.fourier import low_pass, spatial_frequency_squared
 from cryosamu.volume.grid import grid_shape, resample
+from cryosamu.volume.quantiles import percentile
 from cryosamu.volume.volume import FloatArray, Volume
 
 Kind = Literal[
@@ -166,8 +168,8 @@ def _size(volume: Volume, resolution: float) -> Finding | None:
 
 def _contrast(volume: Volume) -> Finding | None:
     """Protein is the bright tail of a map; the value is the dark tail over the bright one."""
-    low, middle, high = np.percentile(volume.data, (0.1, 50, 99.9))
-    ratio = float((middle - low) / max(high - middle, np.finfo(np.float32).tiny))
+    low, middle, high = (percentile(volume.data, share) for share in (0.1, 50, 99.9))
+    ratio = (middle - low) / max(high - middle, float(np.finfo(np.float32).tiny))
     if ratio <= _TAIL_RATIO:
         return None
     return Finding(
@@ -225,31 +227,8 @@ def _sharpened(volume: Volume, resolution: float) -> Finding | None:
 
 
 def _hollow(volume: Volume) -> Finding | None:
-    """The value is the mean density of the middle over that of the shell around it.
-
-    The middle is what lies within half the radius of gyration of the positive density, the shell
-    what lies within a quarter of that radius of it.
-    """
-    density = np.clip(volume.data, 0, None).astype(np.float64)
-    total = density.sum()
-    if total <= 0:
-        return None
-    axes = [
-        np.arange(count) * size
-        for count, size in zip(volume.shape, reversed(volume.voxel_size), strict=True)
-    ]
-    squared = np.zeros(volume.shape)
-    for axis, places in enumerate(axes):
-        others = tuple(other for other in range(3) if other != axis)
-        centre = float((density.sum(axis=others) * places).sum() / total)
-        squared += ((places - centre) ** 2).reshape([-1 if a == axis else 1 for a in range(3)])
-    radius = np.sqrt(squared)
-    gyration = float(np.sqrt((density * squared).sum() / total))
-    middle, shell = radius < gyration / 2, np.abs(radius - gyration) < gyration / 4
-    if not middle.any() or not shell.any() or density[shell].mean() <= 0:
-        return None
-    ratio = float(density[middle].mean() / density[shell].mean())
-    if ratio >= _HOLLOW_RATIO:
+    ratio = density_of_middle(volume)
+    if ratio is None or ratio >= _HOLLOW_RATIO:
         return None
     return Finding(
         "hollow",

@@ -147,7 +147,7 @@ def _variance(data: FloatArray, sigma: list[float]) -> FloatArray:
 def _skewness(data: FloatArray, sigma: list[float]) -> FloatArray:
     """Return the third standardised moment of each neighbourhood, 0 to 2; 0 where it is flat."""
     mean, variance = _blurred(data, sigma), _variance(data, sigma)
-    third = _blurred(data**3, sigma) - 3 * mean * variance - mean**3
+    third = _blurred(data * data * data, sigma) - 3 * mean * variance - mean * mean * mean
     varies = variance > _NO_VARIANCE
-    found = np.divide(third, variance**1.5, out=np.zeros_like(third), where=varies)
+    found = np.divide(third, variance * np.sqrt(variance), out=np.zeros_like(third), where=varies)
     return np.asarray(np.clip(found, 0, _LARGEST_SKEWNESS), np.float32)

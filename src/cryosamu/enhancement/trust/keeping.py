@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from cryosamu.enhancement.trust.clear_density import Solvent, blobs_in, clear_level
+from cryosamu.enhancement.trust.gain import relative_gain, window_about
 from cryosamu.evaluation.controls.kinds import kind_of
 from cryosamu.volume.fourier import low_pass
 from cryosamu.volume.volume import FloatArray, Volume
@@ -48,6 +49,7 @@ _AT_ONCE = 1_000_000
 
 _PRIOR = 0.01
 """Weight of the whole map's scale against that of a place's surroundings."""
+
 KINDS = ("protein", "unmodelled", "nucleic", "glycan", "ligand")
 
 
@@ -108,7 +110,7 @@ def kept(
     if mask is not None:
         clear &= mask.data >= 0.5
     kinds = _kinds(clear, volume, structure, width)
-    gain = _relative_gain(before, after, clear, volume, width)
+    gain = relative_gain(before, after, clear, volume, width)
     lost = clear & (gain < _ERASED)
     foreign = (kinds > 0) & (gain < _DIMMED)
     unmodelled = kinds == KINDS.index("unmodelled")
@@ -169,41 +171,11 @@ def _atoms(structure: gemmi.Structure) -> tuple[NDArray[np.int8], NDArray[np.flo
     return table[:, 0].astype(np.int8), table[:, 1:]
 
 
-def _relative_gain(
-    before: FloatArray,
-    after: FloatArray,
-    clear: NDArray[np.bool_],
-    volume: Volume,
-    width: float,
-) -> FloatArray:
-    """Return the enhanced map's local gain over the input, in units of the clear density's median.
-
-    Both are averaged over the clear density near by, by a Gaussian of half the resolution. Zero
-    where nothing is clear.
-    """
-    gain = np.zeros_like(before)
-    if not clear.any():
-        return gain
-    sigma = [width / 2 / size for size in reversed(volume.voxel_size)]
-    above, left = (
-        scipy.ndimage.gaussian_filter(np.where(clear, one, 0), sigma, truncate=2.5)
-        for one in (before, after)
-    )
-    np.divide(left, above, out=gain, where=clear)
-    gain /= np.float32(max(np.median(gain[clear]), np.finfo(np.float32).tiny))
-    return gain
-
-
 def _weights(
     region: NDArray[np.bool_], volume: Volume, width: float
 ) -> tuple[FloatArray, tuple[slice, ...]]:
     """Return weights that fall from 1 in the region to 0 at `width` Å from it, and their window."""
-    reach = [int(np.ceil(width / size)) for size in reversed(volume.voxel_size)]
-    [found] = scipy.ndimage.find_objects(region.astype(np.int8))
-    window = tuple(
-        slice(max(part.start - pad, 0), part.stop + pad)
-        for part, pad in zip(found, reach, strict=True)
-    )
+    window = window_about(region, [width / size for size in reversed(volume.voxel_size)])
     distance = scipy.ndimage.distance_transform_edt(
         ~region[window], sampling=volume.voxel_size[::-1]
     )
