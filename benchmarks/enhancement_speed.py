@@ -5,7 +5,7 @@
 Maps of 100³, 200³ and 400³ voxels of 1 Å from file to file; the network by itself in plain
 float32, and by slabs in float32, bfloat16 and int8, in one process by turns; windows as
 peers place them;
-windows instead of one pass, and their error; solvent left out.
+solvent left out. Windows instead of one pass: `windows_against_one_pass.py`.
 """
 
 from __future__ import annotations
@@ -64,6 +64,8 @@ def one_map(source: Path, target: Path, settings: dict[str, Any]) -> dict[str, A
         volume, network, header, settings=EnhancementSettings(**{"device": "cpu", **settings}),
         progress=False, announce=told.append,
     )  # fmt: skip
+    # To free an earlier result is no part of writing.
+    target.unlink(missing_ok=True)
     before = time.perf_counter()
     write_map(target, made.volume, "benchmark")
     end = time.perf_counter()
@@ -153,31 +155,6 @@ def network_alone(edge: int, turns: int) -> dict[str, Any]:
     }
 
 
-def tiles(edge: int, limits: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """Compare windows with one pass, in float32: passes a voxel and error in the particle."""
-    volume = Volume(synthetic(edge, edge / 2.5), (1.0, 1.0, 1.0))
-    line = (np.arange(edge) - edge / 2) ** 2
-    inside = line[:, None, None] + line[:, None] + line < (edge / 2.5) ** 2
-
-    def made(settings: dict[str, Any]) -> tuple[FloatArray, dict[str, Any]]:
-        network, header = load_checkpoint(released_checkpoint())
-        found = enhance(
-            volume, network, header, progress=False,
-            settings=EnhancementSettings(
-                device="cpu", precision="float32", skip_solvent=False, **settings
-            ),
-        )  # fmt: skip
-        return found.volume.data[inside], found.record["windows"]
-
-    whole, _ = made({})
-    results = {}
-    for name, settings in limits.items():
-        cut, windows = made(settings)
-        error = float(np.sqrt(np.mean((cut - whole) ** 2)) / whole.std())
-        results[name] = {"windows": windows, "rms_over_std": round(error, 6)}
-    return results
-
-
 def child(task: dict[str, Any], threads: int) -> dict[str, Any]:
     """Run a task in a process of its own."""
     done = subprocess.run(
@@ -196,8 +173,6 @@ def run_task(task: dict[str, Any]) -> dict[str, Any]:
             return one_map(Path(source), Path(target), settings)
         case {"what": "network", "edge": edge, "turns": turns}:
             return network_alone(edge, turns)
-        case {"what": "tiles", "edge": edge, "limits": limits}:
-            return tiles(edge, limits)
     raise ValueError(f"no such task: {task}")
 
 
@@ -208,14 +183,8 @@ def measured(edges: list[int], threads: int, device: str) -> dict[str, Any]:
         edge: child({"what": "network", "edge": edge, "turns": turns}, threads)
         for edge, turns in ((96, 5), (192, 2))
     }
-    cut = {
-        "margin 8": {"margin": 8, "window": 96},
-        "margin 16": {"margin": 16, "window": 96},
-        "margin 24": {"margin": 24, "window": 96},
-    }
     result: dict[str, Any] = {
         "network": networks,
-        "tiles": child({"what": "tiles", "edge": 120, "limits": cut}, threads),
         "maps": {},
     }
     with tempfile.TemporaryDirectory() as folder:
