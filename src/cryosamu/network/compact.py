@@ -31,6 +31,9 @@ from cryosamu.network.blocks import (
 from cryosamu.network.interface import EnhancementNetwork
 from cryosamu.network.streamed import Layers, Streamed, held_in
 
+_PLANES_ON_THEIR_WAY = 28
+"""Of the widest grid, at once, in a residual block whose slabs are no thicker than must be."""
+
 
 class CompactNetwork(EnhancementNetwork):
     """Tile-consistent residual U-Net with cross-attention to structure tokens.
@@ -137,18 +140,24 @@ class CompactNetwork(EnhancementNetwork):
         """Leave out what was arranged for one device: a copy may be for another."""
         return {**self.__dict__, "streamed": None}
 
-    def memory(self, dtype: torch.dtype) -> tuple[int, float]:
+    def memory(self, dtype: torch.dtype, plane: int = 0) -> tuple[int, float]:
         """Return the bytes of a pass, once and a voxel; see `EnhancementNetwork`.
 
-        By slabs: input and output, and each coarser grid's channels once. Else what the finest
-        grid holds at the pass's widest point. Measured: docs/enhancement_speed.md.
+        By slabs: input and output, each coarser grid's channels once, and some planes of its on
+        their way through a block. Else what the finest grid holds at the pass's widest point.
+        Measured: docs/enhancement_speed.md.
         """
-        size = held_in(dtype, self.entry.weight.device).itemsize
+        device = self.entry.weight.device
+        size = held_in(dtype, device).itemsize
         if not self.can_stream:
             return 200_000_000, 8 + 12.0 * self.entry.out_channels * 4
         widths = [down.convolution.out_channels for down in self._layers().down]
         coarser = sum(width * size / 8**depth for depth, width in enumerate(widths, start=1))
-        return 300_000_000, 8 + 1.1 * coarser
+        planes = max(width / 4**depth for depth, width in enumerate(widths, start=1))
+        # Slabs are larger on other devices.
+        slabs = 300_000_000 if device.type == "cpu" else 700_000_000
+        once = slabs + _PLANES_ON_THEIR_WAY * size * planes * plane
+        return round(once), 8 + 1.1 * coarser
 
     def _by_slabs(
         self,

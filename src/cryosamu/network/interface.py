@@ -76,8 +76,14 @@ class EnhancementNetwork(nn.Module, ABC):
         """
         return self.eval()
 
-    def memory(self, dtype: torch.dtype) -> tuple[int, float]:  # noqa: ARG002
-        """Return the bytes that a pass takes at most: once, and for each voxel on top."""
+    def memory(self, dtype: torch.dtype, plane: int = 0) -> tuple[int, float]:  # noqa: ARG002
+        """Return the bytes that a pass takes at most: once, and for each voxel on top.
+
+        Parameters
+        ----------
+        plane
+            Voxels of a plane of z, at most.
+        """
         return 200_000_000, 10_000.0
 
     def require_shape(self, density: Tensor) -> None:

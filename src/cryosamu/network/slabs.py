@@ -16,7 +16,7 @@ from cryosamu.network.blocks import ChannelNorm
 from cryosamu.network.convolutions import PlaneConvolution
 
 _SLAB_BYTES = {"cpu": 16_000_000}
-_LARGE_SLAB = 1_000_000_000
+_LARGE_SLAB = 64_000_000
 """Of other devices, which have memory to spare and are slow to start."""
 
 _LEAST_PLANES = 4

@@ -85,8 +85,8 @@ def test_an_error_in_one_worker_ends_the_work():
 
 def test_memory_decides_between_one_pass_and_windows():
     network = random_network()
-    fixed, each = network.memory(torch.float32)
     shape = (120, 100, 110)
+    fixed, each = network.memory(torch.float32, 100 * 110)
     for share, whole in ((1.05, True), (0.5, False)):
         free = int(fixed + each * 120 * 100 * 112 * share)
         limits = limits_of(shape, network, EXACT, [CPU], torch.float32, free)

@@ -148,12 +148,3 @@ def test_the_full_grids_channels_never_exist_all_at_once(monkeypatch):
     monkeypatch.setattr(several, "products", watched)
     random_network("gated", (1, 2)).for_inference()(torch.rand(1, 1, 64, 16, 16))
     assert max(largest) == 4 * 4 * 16 * 16  # channels, planes, rows, voxels
-
-
-def test_memory_grows_with_the_coarser_grids_alone():
-    network = random_network("default", (1, 2, 4))  # 4, 8 and 16 channels
-    fixed, each = network.memory(torch.float32)
-    assert each == pytest.approx(8 + 1.1 * (8 * 4 / 8 + 16 * 4 / 64))
-    assert network.memory(torch.bfloat16)[1] == pytest.approx(8 + 1.1 * (4 + 1) / 2)
-    assert random_network("blocks").memory(torch.float32)[1] > each
-    assert fixed > 0

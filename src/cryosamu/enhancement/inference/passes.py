@@ -165,7 +165,7 @@ class Passes:
     ) -> Forecast:
         nz, ny, nx = seen.shape
         plan = planned((nz, ny, nx), self.network, self.settings, limits, wanted)
-        fixed, each = self.network.memory(self.dtype)
+        fixed, each = self.network.memory(self.dtype, math.prod(plan.window[1:]))
         return forecast_of(
             plan,
             len(windows_to_compute(plan, wanted)),

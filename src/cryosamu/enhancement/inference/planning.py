@@ -84,7 +84,7 @@ def limits_of(
     own = free
     if devices[0].type == "cpu":
         own //= len(devices)
-    fixed, each = network.memory(dtype)
+    fixed, each = network.memory(dtype, shape[1] * shape[2])
     voxels = max(math.floor((own - fixed) / each), 0)
     if settings.window is not None:
         voxels = min(voxels, settings.window**3)
