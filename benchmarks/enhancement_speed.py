@@ -31,6 +31,7 @@ import torch
 from scipy.ndimage import gaussian_filter
 
 from cryosamu.config import EnhancementSettings
+from cryosamu.device import has_bfloat16, has_int8
 from cryosamu.enhancement.released import released_checkpoint
 from cryosamu.enhancement.whole_map import enhance
 from cryosamu.files import write_text
@@ -88,6 +89,13 @@ def one_map(source: Path, target: Path, settings: dict[str, Any]) -> dict[str, A
     }
 
 
+def numbers_of(device: str) -> list[str]:
+    """Return the kinds of number that a device has instructions for, the quickest last."""
+    place = torch.device(device)
+    known = {"float32": True, "bfloat16": has_bfloat16(place), "int8": has_int8(place)}
+    return [name for name, there in known.items() if there]
+
+
 def fastest(functions: dict[str, Callable[[], Any]], turns: int) -> dict[str, dict[str, float]]:
     """Return the least CPU and wall seconds of each function, run by turns."""
     best = {name: [math.inf, math.inf] for name in functions}
@@ -110,30 +118,28 @@ def network_alone(edge: int, turns: int) -> dict[str, Any]:
     plain, _ = load_checkpoint(released_checkpoint())
     plain.eval()
     kinds = {
-        f"slabs {name}": copy.deepcopy(plain).for_inference(dtype)
-        for name, dtype in (
-            ("float32", torch.float32), ("bfloat16", torch.bfloat16), ("int8", torch.int8),
-        )
-    }  # fmt: skip
+        f"slabs {name}": copy.deepcopy(plain).for_inference(getattr(torch, name))
+        for name in numbers_of("cpu")
+    }
     data = torch.from_numpy(np.clip(synthetic(edge, edge / 3) / 45, 0, 1))[None, None]
     whole = plain(data)
     answers = {name: made(data) - whole for name, made in kinds.items()}
     small = {box: data[..., :box, :box, :box].contiguous() for box in (48, 64)}
-    fast = kinds["slabs int8"]
+    quickest, fast = list(kinds.items())[-1]
     times = fastest(
         {
             "plain float32": lambda: plain(data),
             **{name: partial(made, data) for name, made in kinds.items()},
-            **{f"window of {box} int8": partial(fast, one) for box, one in small.items()},
+            **{f"window of {box}": partial(fast, one) for box, one in small.items()},
         },
         turns,
     )
     base = times["plain float32"]["cpu_seconds"]
-    a_voxel = times["slabs int8"]["cpu_seconds"] / edge**3
+    a_voxel = times[quickest]["cpu_seconds"] / edge**3
     peers = {}
     for name, (box, stride) in TILINGS.items():
         passes = (box / stride) ** 3
-        window = times[f"window of {box} int8"]["cpu_seconds"] / box**3
+        window = times[f"window of {box}"]["cpu_seconds"] / box**3
         peers[name] = {
             "passes_a_voxel": round(passes, 2),
             "cpu_seconds_a_million_voxels": round(passes * window * 1e6, 3),
@@ -178,7 +184,7 @@ def run_task(task: dict[str, Any]) -> dict[str, Any]:
 
 def measured(edges: list[int], threads: int, device: str) -> dict[str, Any]:
     """Return all results."""
-    fast = "int8" if device == "cpu" else "bfloat16"
+    fast = numbers_of(device)[-1]
     networks = {
         edge: child({"what": "network", "edge": edge, "turns": turns}, threads)
         for edge, turns in ((96, 5), (192, 2))

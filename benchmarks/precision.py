@@ -17,9 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from real_maps import cropped
 
 from cryosamu.config import EnhancementSettings
+from cryosamu.device import has_bfloat16, has_int8
 from cryosamu.enhancement.released import released_checkpoint
 from cryosamu.enhancement.whole_map import enhance
 from cryosamu.evaluation.correlation import correlations
@@ -32,7 +34,11 @@ from cryosamu.volume.fourier import low_pass
 from cryosamu.volume.io import read_map
 from cryosamu.volume.volume import Volume
 
-FAST = ("bfloat16", "int8")
+HERE = torch.device("cpu")
+FAST = [
+    name for name, there in (("bfloat16", has_bfloat16(HERE)), ("int8", has_int8(HERE))) if there
+]
+"""What this processor has instructions for."""
 
 
 def compared(deposited: Volume, reference: ModelReference, resolution: float) -> dict[str, Any]:
