@@ -110,10 +110,10 @@ def enhance(
     begun = time.perf_counter()
     prepared = prepare_input(volume, header.preparation)
     solvent = _solvent(volume, prepared.grid.shape, settings, mask)
+    ready = time.perf_counter()
     dtype = chosen_precision(settings.precision, devices[0], network)
     told = Told(tokens, token_mask, resolution)
     passes = Passes(network, devices, dtype, settings, told, solvent)
-    ready = time.perf_counter()
     empty = 0.0
     if solvent is not None:
         # Before the work, so that nothing fails after it.

@@ -191,7 +191,8 @@ def _noise(
     if (
         sigma == 0
         or abs(values.mean(dtype=np.float64) - middle) > _MOST_ASYMMETRY * sigma
-        or (values > np.float64(middle + VOXEL_SIGMAS * sigma)).mean() > _MOST_OUTLIERS
+        or np.count_nonzero(values > _rounded_down(middle + VOXEL_SIGMAS * sigma))
+        > _MOST_OUTLIERS * values.size
         or peak < middle + _LEAST_CONTRAST * sigma
     ):
         return None
@@ -210,6 +211,12 @@ def _outermost(live: NDArray[np.bool_]) -> NDArray[np.bool_] | None:
         return None
     outer: NDArray[np.bool_] = live & (radius >= percentile(radius[live], 100 - 100 * _OUTER_SHARE))
     return outer
+
+
+def _rounded_down(bound: float) -> np.float32:
+    """Return the largest single that is no larger: the same singles exceed it."""
+    single = np.float32(bound)
+    return single if float(single) <= bound else np.nextafter(single, np.float32(-np.inf))
 
 
 def _robust(values: FloatArray) -> tuple[float, float]:
