@@ -34,7 +34,7 @@ def copied_package(folder):
     """The three modules that provenance needs, as a package of their own under `folder`."""
     package = folder / "cryosamu"
     package.mkdir(parents=True)
-    for name in ("__init__.py", "provenance.py", "files.py", "errors.py"):
+    for name in ("__init__.py", "provenance.py", "files.py", "errors.py", "processes.py"):
         shutil.copy(PACKAGE / name, package)
     return package
 
@@ -156,7 +156,8 @@ MADE_BY = {
 }
 SHAPES_NOTHING = {
     # How work is dealt out, where files lie and how they are kept.
-    *("archive", "config", "device", "errors", "files", "locks", "pairs", "provenance", "shards"),
+    *("archive", "config", "device", "errors", "files", "locks", "pairs", "processes"),
+    *("provenance", "shards"),
     *("tables", "tensors", "workers"),
 }
 NOT_CALLED = {
