@@ -1,5 +1,6 @@
 import json
 from pathlib import Path
+from shutil import which
 
 import pyarrow.parquet as parquet
 from snakemake.exceptions import WorkflowError
@@ -84,8 +85,7 @@ def gpus_for(section):
 
 def gpu_or_none(wildcards):
     """One; none on this machine where it has no NVIDIA GPU, so that jobs do not wait for each other."""
-    here = workflow.local_exec and not Path("/proc/driver/nvidia/gpus").is_dir()
-    return 0 if here and not Path("/dev/dxg").exists() else 1
+    return 0 if workflow.local_exec and which("nvidia-smi") is None else 1
 
 
 CANDIDATES = shards(SETTINGS.shards.candidates)

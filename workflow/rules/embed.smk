@@ -2,6 +2,8 @@
 rule embed_models:
     input:
         work="results/split/{part}/{shard}.jsonl",
+        # Others under the same name are others; the backend's own are part of its code.
+        weights=SETTINGS.embedding.weights or [],
         checked=ancient(CHECKED),
     output:
         "results/embed/{part}/{shard}.safetensors",

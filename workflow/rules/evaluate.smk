@@ -92,6 +92,8 @@ rule compare_with_training:
     input:
         split="results/split/split.parquet",
         tables=expand("results/evaluate/{shard}.parquet", shard=SHARDS),
+        # It says what else it, or one that it continues, has learnt from.
+        checkpoint=f"{RUN}/checkpoint.safetensors",
         checked=ancient(CHECKED),
     output:
         "results/evaluate/leakage.parquet",
@@ -111,4 +113,5 @@ rule compare_with_training:
         code=code_of("evaluation.leakage", "curation.similarity", "curation.mmseqs"),
     shell:
         "cryosamu evaluate leakage --split {input.split} --models store/archive/models"
-        " {params.tables} --threads {threads} --config {params.config} -o {output} &> {log}"
+        " --checkpoint {input.checkpoint} {params.tables} --threads {threads}"
+        " --config {params.config} -o {output} &> {log}"

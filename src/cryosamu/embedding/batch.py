@@ -16,10 +16,9 @@ from cryosamu.embedding.embed import (
     pool_embedding,
     tokens_header,
 )
-from cryosamu.embedding.encoder import Encoder, load_encoder
+from cryosamu.embedding.encoder import Encoder, load_encoder, weights_sha256
 from cryosamu.embedding.store import EmbeddingStore
 from cryosamu.embedding.tokens import join_tokens, write_tokens
-from cryosamu.files import require_file, sha256_of
 from cryosamu.pairs import Pair
 from cryosamu.provenance import stage_digest
 from cryosamu.shards import Made, Task, make_tasks, member_folder
@@ -95,9 +94,11 @@ def pool_models(
 def _shapes(settings: EmbeddingSettings) -> dict[str, object]:
     """Return what shapes tokens beside the model: not where things lie, nor the device."""
     values = settings.model_dump(mode="json", exclude={"weights", "cache", "store", "device"})
-    weights = settings.weights
-    digest = None if weights is None else sha256_of(require_file(weights, "file of weights"))
-    return {"settings": values, "weights": digest, "code": stage_digest("embed")}
+    return {
+        "settings": values,
+        "weights": weights_sha256(settings),
+        "code": stage_digest("embed"),
+    }
 
 
 def _pool(given: tuple[str, Pair, Path]) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cryosamu.config import EmbeddingSettings
+from cryosamu.files import require_file, sha256_of
 from cryosamu.structure.model import ProteinChain
 
 
@@ -73,3 +74,22 @@ def load_encoder(settings: EmbeddingSettings) -> Encoder:
     from cryosamu.embedding.esm_if1.encoder import EsmIf1
 
     return EsmIf1.load(settings.weights, device, settings.precision, settings.cache)
+
+
+def weights_sha256(settings: EmbeddingSettings) -> str:
+    """Return the SHA-256 of the file of weights that `load_encoder` takes, none of them loaded.
+
+    Raises
+    ------
+    CryosamuError
+        When a named file is not there.
+    """
+    if settings.weights is not None:
+        return sha256_of(require_file(settings.weights, "file of weights"))
+    if settings.backend == "protein_mpnn":
+        from cryosamu.embedding.protein_mpnn.encoder import SHIPPED_WEIGHTS
+
+        return sha256_of(SHIPPED_WEIGHTS)
+    from cryosamu.embedding.esm_if1.weights import ESM_IF1
+
+    return ESM_IF1.sha256

@@ -4,7 +4,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
+from cryosamu.embedding import batch
+from cryosamu.embedding.protein_mpnn.encoder import SHIPPED_WEIGHTS
 from cryosamu.embedding.tokens import join_tokens, read_tokens, read_tokens_header
 from cryosamu.errors import CryosamuError
 from cryosamu.pairs import write_pairs
@@ -113,3 +116,19 @@ def test_a_list_and_models_are_not_given_together(embed, models, pair_of, tmp_pa
     write_pairs(tmp_path, pairs_of(models, pair_of, "7ONE"), 1)
     with pytest.raises(CryosamuError, match=r"--work names the models: leave out .*7ONE"):
         embed(models["7ONE"])
+
+
+def test_other_weights_than_those_of_the_backend_make_tokens_again(
+    embed, models, pair_of, tmp_path, monkeypatch
+):
+    write_pairs(tmp_path, pairs_of(models, pair_of, "7ONE"), 1)
+    assert embed().endswith("1 embedded, 0 kept\n")
+    assert embed() == "0 embedded, 1 kept\n"
+    weights = load_file(SHIPPED_WEIGHTS)
+    other = {name: 1.01 * tensor for name, tensor in weights.items()}
+    save_file(other, tmp_path / "other.safetensors")
+    place = "cryosamu.embedding.protein_mpnn.encoder.SHIPPED_WEIGHTS"
+    monkeypatch.setattr(place, tmp_path / "other.safetensors")
+    batch._encoder.cache_clear()
+    assert embed().endswith("1 embedded, 0 kept\n")
+    batch._encoder.cache_clear()

@@ -3,6 +3,7 @@ import os
 import pickle
 import threading
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -195,9 +196,16 @@ def test_the_cache_has_a_place_of_its_own(monkeypatch, tmp_path):
 def test_a_chosen_cache_is_used_and_needs_no_network(write_checkpoint, tmp_path):
     chosen = tmp_path / "chosen"
     _, fingerprint = load_network(str(write_checkpoint()), str(chosen))
-    converted = chosen / "esm_if1" / f"{fingerprint}.safetensors"
+    published = replace(ESM_IF1, sha256=fingerprint)
+    assert load_network(None, str(chosen), published)[1] == fingerprint
+
+
+def test_other_weights_under_the_published_ones_name_are_refused(write_checkpoint, tmp_path):
+    _, fingerprint = load_network(str(write_checkpoint()), str(tmp_path))
+    converted = tmp_path / "esm_if1" / f"{fingerprint}.safetensors"
     converted.rename(converted.with_name(f"{ESM_IF1.sha256}.safetensors"))
-    assert load_network(None, str(chosen))[1] == fingerprint
+    with pytest.raises(CheckpointError, match="holds the encoder of other weights"):
+        load_network(None, str(tmp_path))
 
 
 def test_those_who_come_at_once_convert_it_once(write_checkpoint, monkeypatch):

@@ -98,7 +98,14 @@ def load_network(
         if weights is None:
             _obtain(published, source)
         _convert_once(source, converted)
-    return _read_converted(converted)
+    network, fingerprint = _read_converted(converted)
+    # Somebody may have put it there; what was made with it would pass for made with the source.
+    if fingerprint != converted.stem:
+        raise CheckpointError(
+            f"{converted}: holds the encoder of other weights (SHA-256 {fingerprint}); delete it, "
+            "and it is made again from the checkpoint."
+        )
+    return network, fingerprint
 
 
 def _obtain(published: PublishedCheckpoint, destination: Path) -> None:
