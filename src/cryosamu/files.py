@@ -64,11 +64,13 @@ def _temporary_beside(destination: Path) -> Iterator[Path]:
     # Named before it is made, so that an interrupt between the two leaves nothing.
     ending = "".join(destination.suffixes)[-40:]
     temporary = _part_beside(destination, ending)
-    if destination.exists() and not (destination.is_file() or destination.is_dir()):
-        raise CryosamuError(f"{destination}: is a device or a pipe, not a file; name a file.")
     new_folders: list[Path] = []
     try:
         try:
+            if destination.exists() and not (destination.is_file() or destination.is_dir()):
+                raise CryosamuError(
+                    f"{destination}: is a device or a pipe, not a file; name a file."
+                )
             around = (destination.parent, *destination.parent.parents)
             new_folders += [folder for folder in around if not folder.exists()]
             destination.parent.mkdir(parents=True, exist_ok=True)

@@ -59,7 +59,8 @@ def test_threads_take_turns(tmp_path):
         thread.start()
     for thread in threads:
         thread.join()
-    assert time.time() - begun >= 5 * 0.05
+    # Clocks of file systems advance by some milliseconds at a time.
+    assert time.time() - begun >= 5 * 0.05 - 0.02
 
 
 def test_a_booking_waits_for_the_one_before_it(tmp_path):
