@@ -13,6 +13,7 @@ def this_host() -> str:
     parts = [socket.gethostname()]
     with suppress(OSError):
         parts.append(Path("/proc/sys/kernel/random/boot_id").read_text().strip())
+    with suppress(OSError):
         parts.append(str(Path("/proc/self/ns/pid").stat().st_ino))
     return " ".join(parts)
 

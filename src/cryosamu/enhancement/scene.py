@@ -17,7 +17,7 @@ import numpy as np
 
 from cryosamu.enhancement.api import Enhanced
 from cryosamu.errors import CryosamuError, MapError
-from cryosamu.structure.contour import equal_volume_levels, molecular_volume
+from cryosamu.structure.contour import equal_volume_levels, molecular_volume, outline_level
 from cryosamu.structure.model import heavy_atoms
 from cryosamu.volume.volume import Volume
 
@@ -146,13 +146,11 @@ def matched_levels(
     -------
     None where a map has no positive voxel.
     """
-    from skimage.filters import threshold_otsu
-
     voxel = float(np.prod(given.voxel_size))
     if contour is None and structure is not None:
         enclosed = molecular_volume(heavy_atoms(structure))
     else:
-        level = threshold_otsu(given.data.ravel()) if contour is None else contour  # type: ignore[no-untyped-call]
+        level = outline_level(given.data) if contour is None else contour
         enclosed = float((given.data >= level).sum()) * voxel
     try:
         (first, second), enclosed = equal_volume_levels([given, made], enclosed)

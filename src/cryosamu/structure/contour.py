@@ -7,7 +7,7 @@ import numpy as np
 
 from cryosamu.errors import MapError
 from cryosamu.structure.model import Atoms
-from cryosamu.volume.volume import Volume
+from cryosamu.volume.volume import FloatArray, Volume
 
 CUBIC_ANGSTROM_PER_DALTON = 1.21
 """Volume of protein, from a partial specific volume of 0.73 cm³/g (Matthews 1968)."""
@@ -25,6 +25,24 @@ def molecular_volume(atoms: Atoms) -> float:
     weights = np.array([weight_of[number] for number in atoms.atomic_numbers])
     heavy = float((weights * atoms.occupancies).sum())
     return heavy / (1 - HYDROGEN_SHARE) * CUBIC_ANGSTROM_PER_DALTON
+
+
+def outline_level(values: FloatArray) -> float:
+    """Return what Otsu's threshold tells from solvent, in a map's units.
+
+    Otsu 1979 (IEEE Trans. Syst. Man Cybern. 9, 62-66), over the values' own range: a large offset
+    would leave the histogram no room.
+
+    Parameters
+    ----------
+    values
+        Of a map, any shape; not all equal.
+    """
+    from skimage.filters import threshold_otsu
+
+    least, extent = values.min(), float(np.ptp(values))
+    level = threshold_otsu((values.ravel() - least) / np.float32(extent))  # type: ignore[no-untyped-call]
+    return float(least) + extent * float(level)
 
 
 def equal_volume_levels(volumes: list[Volume], enclosed: float) -> tuple[list[float], float]:

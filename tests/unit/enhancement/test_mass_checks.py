@@ -89,7 +89,7 @@ def test_both_sides_of_the_bound_and_what_else_it_may_be() -> None:
     assert "amounts to 399 kDa of protein, 0.5 times the 800 kDa" in light.sentence
     assert "missing or too faint" in light.sentence
     assert "1.6 MDa of protein (320 kDa at the given contour)" in heavy.sentence
-    assert "neighbours or a micelle" in heavy.sentence
+    assert "neighbours, a micelle or noise" in heavy.sentence
 
 
 @pytest.mark.parametrize(
@@ -152,9 +152,24 @@ def test_what_was_seen_of_the_mass_is_recorded(tmp_path) -> None:
     assert "voxel_size" not in seen
 
 
-@pytest.mark.parametrize("mass", [0.0, -5.0, float("nan"), float("inf")])
+def test_a_mass_in_daltons_is_no_voxel_size() -> None:
+    shown = ball()
+    finding = voxel_size_by_mass(shown, mass_of(shown, told=1000 * mass_in_kda(2.0)))
+    assert "in kDa, not in daltons" in finding.sentence
+    assert "instead of" not in finding.sentence
+
+
+@pytest.mark.parametrize("offset", [0.0, -50.0, 1e3])
+def test_an_offset_changes_no_mass(offset: float) -> None:
+    """Nor one so large that few numbers lie between the least and the largest."""
+    shown = ball()
+    lifted = shown.with_data(shown.data * np.float32(0.01) + np.float32(offset))
+    assert mass_of(lifted).seen == pytest.approx(mass_of(shown).seen, rel=0.02)
+
+
+@pytest.mark.parametrize("mass", [0.0, -5.0, 0.5, 2e6, float("nan"), float("inf")])
 def test_a_mass_that_makes_no_sense_is_refused(mass: float) -> None:
-    with pytest.raises(CryosamuError, match="makes no sense; give kDa above 0"):
+    with pytest.raises(CryosamuError, match=r"makes no sense; give kDa .thousands"):
         cryosamu.enhance(ball(), mass=mass)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from cryosamu.enhancement.checks.mass_checks import NO_PARTICLE
 from cryosamu.enhancement.trust.confidence import check_confidence
 from cryosamu.errors import CryosamuError, MapError
 from cryosamu.volume.volume import Volume
@@ -33,8 +34,10 @@ def check_numbers(
     """
     if contour is not None and not math.isfinite(contour):
         raise CryosamuError(f"a contour of {contour:g} makes no sense; give a level of the map.")
-    if mass is not None and not 0 < mass < math.inf:
-        raise CryosamuError(f"a mass of {mass:g} kDa makes no sense; give kDa above 0.")
+    if mass is not None and not 1 <= mass <= NO_PARTICLE[1]:
+        raise CryosamuError(
+            f"a mass of {mass:g} kDa makes no sense; give kDa (thousands of daltons), 1 to 1000000."
+        )
     for what, given in (("resolution", resolution), ("low-pass", low_pass)):
         if given is not None and not 0 < given <= 100:
             raise CryosamuError(f"a {what} of {given:g} Å makes no sense; give Å above 0.")

@@ -14,7 +14,7 @@ import numpy as np
 
 from cryosamu.enhancement.checks.input_checks import Finding
 from cryosamu.enhancement.trust.confidence_evidence import coarse_map
-from cryosamu.structure.contour import CUBIC_ANGSTROM_PER_DALTON
+from cryosamu.structure.contour import CUBIC_ANGSTROM_PER_DALTON, outline_level
 from cryosamu.volume.volume import Volume
 
 OUTLINE = 10.0
@@ -26,6 +26,9 @@ MASS_OFF = 2.0
 
 NO_PARTICLE = (5.0, 1e6)
 """kDa: less than any particle that a 4-8 Å map was made of, and more than the largest capsids."""
+
+_MOST_WRONG = 4.0
+"""Factor on the voxel size, either way, beyond which another is no explanation."""
 
 _STEPS = 4
 _NYQUIST_TOLERANCE = 0.01
@@ -58,8 +61,8 @@ class Mass:
 def mass_of(volume: Volume, contour: float | None = None, told: float | None = None) -> Mass | None:
     """Return the mass of protein that the map's density amounts to; None of a flat map.
 
-    The outline is what Otsu's threshold (1979, IEEE Trans. Syst. Man Cybern. 9, 62-66) tells from
-    solvent after a low-pass to 10 Å; protein takes `CUBIC_ANGSTROM_PER_DALTON`.
+    The outline is what Otsu's threshold tells from solvent after a low-pass to 10 Å; protein takes
+    `CUBIC_ANGSTROM_PER_DALTON`.
 
     Parameters
     ----------
@@ -68,14 +71,11 @@ def mass_of(volume: Volume, contour: float | None = None, told: float | None = N
     told
         Mass of the particle, kDa.
     """
-    from skimage.filters import threshold_otsu
-
     coarse = coarse_map(volume, OUTLINE)
     if not np.ptp(coarse.data) > 0:
         return None
-    level = threshold_otsu(coarse.data.ravel())  # type: ignore[no-untyped-call]
     at_contour = None if contour is None else _protein(volume, contour)
-    return Mass(_protein(coarse, float(level)), at_contour, told)
+    return Mass(_protein(coarse, outline_level(coarse.data)), at_contour, told)
 
 
 def _protein(volume: Volume, level: float) -> float:
@@ -113,8 +113,16 @@ def voxel_size_by_mass(volume: Volume, mass: Mass) -> Finding | None:
     other = (
         "a part of it is missing or too faint"
         if ratio < 1
-        else "the box holds more than was weighed, such as neighbours or a micelle"
+        else "the box holds more than was weighed, such as neighbours, a micelle or noise"
     )
+    if not 1 / _MOST_WRONG <= factor <= _MOST_WRONG:
+        return Finding(
+            "voxel_size",
+            factor,
+            f"{seen}, {ratio:.2g} times the {_written(mass.told)} that the particle was said to "
+            f"have, which no voxel size near {here:.3f} Å explains: the mass is in kDa, not in "
+            f"daltons. Or {other}.",
+        )
     return Finding(
         "voxel_size",
         factor,
