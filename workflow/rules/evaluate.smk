@@ -92,7 +92,7 @@ rule compare_with_training:
     input:
         split="results/split/split.parquet",
         tables=expand("results/evaluate/{shard}.parquet", shard=SHARDS),
-        # It says what else it, or one that it continues, has learnt from.
+        # What else it has learnt from is said in the log.
         checkpoint=f"{RUN}/checkpoint.safetensors",
         checked=ancient(CHECKED),
     output:
