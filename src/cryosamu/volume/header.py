@@ -226,4 +226,5 @@ def _statistics(stored: FloatArray) -> tuple[float, float, float, float]:
         squares += float(np.vdot(off, off))
     mean = total / stored.size
     variance = max(squares / stored.size - mean**2, 0.0)
-    return float(min(lows)), float(max(highs)), float(about + mean), math.sqrt(variance)
+    # numpy's, for which a number that is none is the least and the largest wherever it stands.
+    return float(np.min(lows)), float(np.max(highs)), float(about + mean), math.sqrt(variance)

@@ -135,6 +135,25 @@ def test_what_is_written_is_a_valid_map_for_mrcfile(tmp_path, capsys):
             assert [str(text) for text in other.get_labels()] == ["computed"]
 
 
+@pytest.mark.parametrize("section", [0, 2, 3])
+def test_a_header_tells_what_is_no_number_wherever_it_stands(tmp_path, section):
+    data = np.random.default_rng(1).normal(size=(4, 5, 6)).astype(np.float32)
+    data[section, 1, 1] = np.nan
+    write_map(tmp_path / "a.mrc", Volume(data, (1.0, 1.0, 1.0)), "computed")
+    with mrcfile.open(tmp_path / "a.mrc") as other:
+        assert np.isnan([other.header.dmin, other.header.dmax, other.header.dmean]).all()
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e4, -1e6])
+def test_a_large_offset_hides_no_spread(tmp_path, offset):
+    data = (np.random.default_rng(2).normal(size=(6, 7, 8)) + offset).astype(np.float32)
+    write_map(tmp_path / "a.mrc", Volume(data, (1.0, 1.0, 1.0)), "computed")
+    with mrcfile.open(tmp_path / "a.mrc") as other:
+        exact = data.astype(np.float64)
+        assert other.header.rms == pytest.approx(exact.std(), rel=1e-6)
+        assert other.header.dmean == pytest.approx(exact.mean(), rel=1e-6, abs=1e-6)
+
+
 def test_a_compressed_map_is_the_same_bytes_whatever_its_name_and_time(tmp_path, monkeypatch):
     volume = Volume(voxels_of(2, (6, 6, 6)), (1.0, 1.0, 1.0))
     write_map(tmp_path / "a.mrc.gz", volume, "x")
